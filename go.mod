@@ -1,0 +1,12 @@
+module github.com/seed1312cc15/weft
+
+go 1.26
+
+require (
+	github.com/fxamacker/cbor/v2 v2.9.6
+	github.com/google/uuid v1.6.0
+	github.com/klauspost/compress v1.20.3
+	pgregory.net/rapid v1.3.0
+)
+
+require github.com/x448/float16 v0.8.4 // indirect

@@ -1,0 +1,146 @@
+package runtime
+
+import "fmt"
+
+// Check walks the invariants of the document and of every object and returns the first that does not hold, nil if all do.
+// It is for tests and for operators; its cost is that of reading everything.
+func (r *Runtime) Check() error {
+	r.rlock()
+	defer r.mu.RUnlock()
+	if r.broken != nil {
+		return r.broken
+	}
+	for _, f := range []func() error{r.checkClock, r.checkHeads, r.checkWaiting, r.checkHistory, r.checkNodes, r.checkRest} {
+		if err := f(); err != nil {
+			return fmt.Errorf("%w: %w", ErrInternal, err)
+		}
+	}
+	return nil
+}
+
+func (r *Runtime) checkClock() error {
+	if len(r.next) != len(r.replicas) || len(r.heads.at) != len(r.replicas) || len(r.repOf) != len(r.replicas) {
+		return fmt.Errorf("tables of %d, %d, %d and %d replicas", len(r.replicas), len(r.next), len(r.heads.at), len(r.repOf))
+	}
+	var sum uint64
+	for i, n := range r.next {
+		if r.repOf[r.replicas[i]] != Rep(i) {
+			return fmt.Errorf("replica %v is not at its index", r.replicas[i])
+		}
+		if n > maxEnd {
+			return fmt.Errorf("clock of %v is %d", r.replicas[i], n)
+		}
+		sum += n
+	}
+	if r.lamport > sum {
+		return fmt.Errorf("invariant 3: Lamport timestamp %d is over the clock's sum %d", r.lamport, sum)
+	}
+	return nil
+}
+
+func (r *Runtime) checkHeads() error {
+	any := false
+	for _, n := range r.next {
+		any = any || n > 0
+	}
+	if any != (len(r.heads.reps) > 0) {
+		return fmt.Errorf("invariant 2: %d heads", len(r.heads.reps))
+	}
+	for i, rep := range r.heads.reps {
+		if r.heads.at[rep] != int32(i) || r.next[rep] == 0 {
+			return fmt.Errorf("invariant 2: head of %v", r.replicas[rep])
+		}
+	}
+	return nil
+}
+
+func (r *Runtime) checkWaiting() error {
+	in, bytes := 0, 0
+	for id, h := range r.waiting.lacking {
+		for _, w := range *h {
+			in++
+			if r.nextOf(id) > w.lacks {
+				return fmt.Errorf("invariant 4: %v waits for a dot of %v that is applied", w.first, id)
+			}
+			if r.waiting.byDot[w.first] != w {
+				return fmt.Errorf("waiting message %v is not in the index", w.first)
+			}
+		}
+	}
+	origins := 0
+	for _, w := range r.waiting.byDot {
+		bytes += len(w.data)
+	}
+	for _, n := range r.waiting.origins {
+		origins += n
+	}
+	if in != len(r.waiting.byDot) || bytes != r.waiting.bytes || origins != in {
+		return fmt.Errorf("waiting room: %d in heaps, %d in index, %d by origin, %d bytes of %d", in, len(r.waiting.byDot), origins, bytes, r.waiting.bytes)
+	}
+	return nil
+}
+
+func (r *Runtime) checkHistory() error {
+	count, bytes := 0, 0
+	for rep, list := range r.history.of {
+		for i, m := range list {
+			count++
+			bytes += len(m.data)
+			if i > 0 && list[i-1].end != m.start || m.end > r.next[rep] {
+				return fmt.Errorf("history of %v has a gap at %d", r.replicas[rep], m.start)
+			}
+		}
+	}
+	if count != r.history.count || bytes != r.history.bytes {
+		return fmt.Errorf("history: %d messages of %d, %d bytes of %d", count, r.history.count, bytes, r.history.bytes)
+	}
+	return nil
+}
+
+func (r *Runtime) checkNodes() error {
+	var stack []*Node
+	for key, n := range r.roots {
+		if n.class != classRoot || n.key != key.name || n.kind != key.kind {
+			return fmt.Errorf("root %s stands under another name", n)
+		}
+		stack = append(stack, n)
+	}
+	for d, n := range r.made {
+		if n.class != classDot || n.dot != d {
+			return fmt.Errorf("object %s stands under another dot", n)
+		}
+		if n.state == alive && n.parent == nil && r.opaques == 0 {
+			return fmt.Errorf("object %s has no container", n)
+		}
+		stack = append(stack, n)
+	}
+	for len(stack) > 0 {
+		n := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		if n.state != alive {
+			return fmt.Errorf("object %s is in the table but not alive", n)
+		}
+		if (n.obj == nil) != (n.kind.new == nil) {
+			return fmt.Errorf("object %s has no state", n)
+		}
+		if n.obj != nil && n.opaque == nil {
+			if err := n.obj.Check(); err != nil {
+				return fmt.Errorf("object %s: %w", n, err)
+			}
+		}
+		for _, k := range n.kids {
+			stack = append(stack, k)
+		}
+	}
+	return nil
+}
+
+func (r *Runtime) checkRest() error {
+	if len(r.touched) != 0 || len(r.journal) != 0 || len(r.deletions.open) != 0 {
+		return fmt.Errorf("a transaction left %d touched objects, %d journal entries, %d deletions", len(r.touched), len(r.journal), len(r.deletions.open))
+	}
+	if d := &r.deletions; len(d.runs) > max(d.max, 0) {
+		return fmt.Errorf("deletion record has %d runs of %d", len(d.runs), d.max)
+	}
+	return nil
+}

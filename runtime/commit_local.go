@@ -1,0 +1,121 @@
+package runtime
+
+import (
+	"slices"
+)
+
+// commitLocal turns the open transaction into a message and makes it part of the document.
+func (r *Runtime) commitLocal() error {
+	tx := &r.tx
+	if tx.dots == 0 {
+		if len(r.touched) > 0 {
+			r.rollback() // an object was touched but nothing recorded
+		}
+		return nil
+	}
+	if err := r.checkLocalLimits(); err != nil {
+		return err
+	}
+	data := r.buildMessage()
+	if len(data) > r.limits.MessageBytes {
+		return &LimitError{"MessageBytes", uint64(len(data)), uint64(r.limits.MessageBytes)}
+	}
+	r.advance(tx.sender, tx.start+tx.dots, tx.lamport+tx.dots-1, tx.reps[1:1+tx.deps], tx.ends[1:1+tx.deps])
+	r.history.add(r, tx.sender, tx.start, tx.start+tx.dots, data)
+	r.finish(Update{
+		Data: data, Kind: MessageUpdate, Origin: tx.origin, Local: true,
+		Sender: r.replicas[tx.sender], Start: tx.start, End: tx.start + tx.dots,
+	})
+	return nil
+}
+
+func (r *Runtime) checkLocalLimits() error {
+	tx := &r.tx
+	switch {
+	case tx.dots > uint64(r.limits.MessageDots):
+		return &LimitError{"MessageDots", tx.dots, uint64(r.limits.MessageDots)}
+	case len(tx.recs) > r.limits.MessageOps:
+		return &LimitError{"MessageOps", uint64(len(tx.recs)), uint64(r.limits.MessageOps)}
+	case tx.start+tx.dots > maxEnd:
+		return &LimitError{"Seq", tx.start + tx.dots, maxEnd}
+	case tx.start == 0 && r.countReplicas() >= r.limits.Replicas:
+		return &LimitError{"Replicas", uint64(r.countReplicas()) + 1, uint64(r.limits.Replicas)}
+	}
+	return nil
+}
+
+func (r *Runtime) countReplicas() int {
+	n := 0
+	for _, e := range r.next {
+		if e > 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// advance applies one transaction's envelope to the clock, the heads and the Lamport timestamp. deps are its
+// dependencies other than the sender's own previous dot; ends are 1 + their seqs.
+func (r *Runtime) advance(sender Rep, end, lamport uint64, deps []Rep, ends []uint64) {
+	r.next[sender] = end
+	r.lamport = max(r.lamport, lamport)
+	for i, d := range deps {
+		if r.next[d] <= ends[i] {
+			r.heads.remove(d)
+		}
+	}
+	r.heads.add(sender)
+}
+
+// finish commits the touched objects and queues the update's event.
+func (r *Runtime) finish(u Update) {
+	c := &r.tx.commit
+	*c = Commit{rt: r, Origin: u.Origin, Local: u.Local, Load: u.Kind != MessageUpdate}
+	r.commits++
+	r.commitObjects(c)
+	r.events.push(r, u, c.posts)
+	c.posts = nil
+}
+
+// sortTable sorts replicas by ID, ends along with them.
+func (r *Runtime) sortTable(reps []Rep, ends []uint64) {
+	type entry struct {
+		rep Rep
+		end uint64
+	}
+	es := make([]entry, len(reps))
+	for i := range reps {
+		es[i] = entry{reps[i], ends[i]}
+	}
+	slices.SortFunc(es, func(a, b entry) int { return r.CompareReplicas(a.rep, b.rep) })
+	for i, e := range es {
+		reps[i], ends[i] = e.rep, e.end
+	}
+}
+
+// headSet is the set of replicas whose last applied dot is causally maximal: no other applied transaction comes after
+// it. A replica's own last dot is the only one that can be.
+type headSet struct {
+	reps []Rep
+	at   []int32 // per replica: its place in reps, or -1
+}
+
+func (h *headSet) has(r Rep) bool { return h.at[r] >= 0 }
+
+func (h *headSet) add(r Rep) {
+	if h.at[r] < 0 {
+		h.at[r] = int32(len(h.reps))
+		h.reps = append(h.reps, r)
+	}
+}
+
+func (h *headSet) remove(r Rep) {
+	i := h.at[r]
+	if i < 0 {
+		return
+	}
+	last := h.reps[len(h.reps)-1]
+	h.reps[i], h.at[last] = last, i
+	h.reps = h.reps[:len(h.reps)-1]
+	h.at[r] = -1
+}

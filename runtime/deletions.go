@@ -1,0 +1,200 @@
+package runtime
+
+// deletion is a run in the deletion record: who deleted what. Its shape says how deleters and targets run along:
+// one operation that deletes n consecutive dots, or n consecutive operations that each delete one dot, upwards (deleting
+// forwards, overwriting a register) or downwards (backspacing).
+type deletion struct {
+	node   *Node
+	by     LocalDot // the first deleting operation
+	target LocalDot // the first target; for downwards the greatest
+	n      uint64
+	shape  uint8
+}
+
+const (
+	shapeRange uint8 = iota
+	shapeUp
+	shapeDown
+)
+
+// byEnd returns 1 + the last deleting seq.
+func (d *deletion) byEnd() uint64 {
+	if d.shape == shapeRange {
+		return d.by.Seq + 1
+	}
+	return d.by.Seq + d.n
+}
+
+// targets returns what is deleted as an ascending run.
+func (d *deletion) targets() dotRun {
+	if d.shape == shapeDown {
+		return dotRun{LocalDot{d.target.Rep, d.target.Seq + 1 - d.n}, d.n}
+	}
+	return dotRun{d.target, d.n}
+}
+
+// extend tries to let d hold e too.
+func (d *deletion) extend(e *deletion) bool {
+	if d.node != e.node || d.by.Rep != e.by.Rep || d.target.Rep != e.target.Rep {
+		return false
+	}
+	if e.n == 1 && e.by.Seq == d.byEnd() && (d.n == 1 || d.shape != shapeRange) {
+		switch {
+		case (d.n == 1 || d.shape == shapeUp) && e.target.Seq == d.target.Seq+d.n:
+			d.shape = shapeUp
+		case (d.n == 1 || d.shape == shapeDown) && e.target.Seq+d.n == d.target.Seq:
+			d.shape = shapeDown
+		default:
+			return false
+		}
+		d.n++
+		return true
+	}
+	if e.by == d.by && (d.shape == shapeRange || d.n == 1) && (e.shape == shapeRange || e.n == 1) && e.target.Seq == d.target.Seq+d.n {
+		d.shape = shapeRange
+		d.n += e.n
+		return true
+	}
+	return false
+}
+
+// after returns the part of d whose deleting operations are not below end; n is 0 if there is none.
+func (d deletion) after(end uint64) deletion {
+	if d.by.Seq >= end {
+		return d
+	}
+	if d.shape == shapeRange || d.byEnd() <= end {
+		d.n = 0
+		return d
+	}
+	k := end - d.by.Seq
+	d.by.Seq += k
+	d.n -= k
+	if d.shape == shapeUp {
+		d.target.Seq += k
+	} else {
+		d.target.Seq -= k
+	}
+	return d
+}
+
+func (d *deletion) write(w *StateWriter) {
+	w.Uvarint(uint64(w.Number(d.by.Rep))<<2 | uint64(d.shape))
+	w.Uvarint(uint64(w.Number(d.target.Rep)))
+	w.Uvarint(d.by.Seq)
+	w.Varint(int64(d.by.Seq) - int64(d.target.Seq))
+	w.Uvarint(d.n - 1)
+}
+
+func (d *deletion) read(r *StateReader) {
+	head := r.Uvarint("deletion")
+	by, ok1 := r.RepAt(int(min(head>>2, 1<<31-1)))
+	target, ok2 := r.RepAt(int(min(r.Uvarint("deletion"), 1<<31-1)))
+	d.shape = uint8(head & 3)
+	d.by = LocalDot{by, r.Uvarint("deletion")}
+	d.target = LocalDot{target, d.by.Seq - uint64(r.Varint("deletion"))}
+	d.n = r.Uvarint("deletion") + 1
+	if r.err == nil && (!ok1 || !ok2 || d.shape > shapeDown || !d.sane(r.end)) {
+		r.Fail("deletion", ErrCorrupt)
+	}
+}
+
+// sane checks a run from outside against the clock it came with.
+func (d *deletion) sane(end []uint64) bool {
+	by, target := end[d.by.Rep], end[d.target.Rep]
+	switch {
+	case d.n == 0 || d.by.Seq >= by || d.target.Seq >= target:
+		return false
+	case d.shape != shapeRange && d.n > by-d.by.Seq:
+		return false
+	case d.shape == shapeDown:
+		return d.n <= d.target.Seq+1
+	}
+	return d.n <= target-d.target.Seq
+}
+
+// deletionRecord remembers the last deletions by the dots of the deleting operations, for deltas.
+//
+//  1. Every deletion by an applied operation is in runs, unless floor covers it.
+//  2. There are at most max runs.
+type deletionRecord struct {
+	max   int
+	runs  []deletion
+	floor []uint64 // per replica: deletions below may be forgotten
+	open  []deletion
+}
+
+func (r *deletionRecord) init(max int) { r.max = max }
+
+// noteDeletion adds to the open transaction's deletions.
+func (r *Runtime) noteDeletion(n *Node, by, target LocalDot, k uint64) {
+	if k == 0 {
+		return
+	}
+	e := deletion{node: n, by: by, target: target, n: k}
+	d := &r.deletions
+	if l := len(d.open); l > 0 && d.open[l-1].extend(&e) {
+		return
+	}
+	d.open = append(d.open, e)
+}
+
+func (r *deletionRecord) discard() { r.open = r.open[:0] }
+
+// keep makes the open transaction's deletions part of the record.
+func (r *deletionRecord) keep(rt *Runtime) {
+	for i := range r.open {
+		e := &r.open[i]
+		if l := len(r.runs); l > 0 && r.runs[l-1].extend(e) {
+			continue
+		}
+		r.runs = append(r.runs, *e)
+	}
+	r.open = r.open[:0]
+	if len(r.runs) > r.max {
+		r.shrink(rt)
+	}
+}
+
+// shrink forgets the oldest runs, a quarter more than it must, so that it is not called for each.
+func (r *deletionRecord) shrink(rt *Runtime) {
+	keep := max(0, r.max-r.max/4)
+	gone := r.runs[:len(r.runs)-keep]
+	for i := range gone {
+		r.raise(gone[i].by.Rep, gone[i].byEnd())
+	}
+	n := copy(r.runs, r.runs[len(gone):])
+	clear(r.runs[n:])
+	r.runs = r.runs[:n]
+}
+
+func (r *deletionRecord) raise(rep Rep, end uint64) {
+	for int(rep) >= len(r.floor) {
+		r.floor = append(r.floor, 0)
+	}
+	r.floor[rep] = max(r.floor[rep], end)
+}
+
+// deltaInfo is what a delta says of entries inside of its base.
+type deltaInfo struct {
+	live   bool
+	byNode map[*Node][]deletion
+}
+
+// since collects the deletions that a holder of base may lack.
+func (r *deletionRecord) since(base []uint64) *deltaInfo {
+	if !within(r.floor, base) {
+		return &deltaInfo{live: true}
+	}
+	info := &deltaInfo{byNode: make(map[*Node][]deletion)}
+	for _, d := range r.runs {
+		end := uint64(0)
+		if int(d.by.Rep) < len(base) {
+			end = base[d.by.Rep]
+		}
+		if d = d.after(end); d.n > 0 {
+			info.byNode[d.node] = append(info.byNode[d.node], d)
+		}
+	}
+	return info
+}

@@ -1,0 +1,79 @@
+package runtime
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+)
+
+// Exporter renders a document for people and other programs; see Object.Export.
+type Exporter struct {
+	rt    *Runtime
+	depth int
+	// Value renders a CBOR value; set by the runtime.
+	Value func(cbor []byte) any
+}
+
+// Node renders a nested object.
+func (x *Exporter) Node(n *Node) any {
+	if n == nil || x.depth > x.rt.limits.Depth {
+		return nil
+	}
+	x.depth++
+	defer func() { x.depth-- }()
+	if n.opaque != nil || n.obj == nil {
+		return map[string]any{"$opaque": n.kind.name}
+	}
+	return n.obj.Export(x)
+}
+
+// Implicit renders the implicit children of n that hold something, by key.
+func (x *Exporter) Implicit(n *Node) map[string]any {
+	return x.group(n.kids)
+}
+
+func (x *Exporter) group(kids map[kidKey]*Node) map[string]any {
+	nodes := make([]*Node, 0, len(kids))
+	for _, k := range kids {
+		if k.Holds() {
+			nodes = append(nodes, k)
+		}
+	}
+	return x.named(nodes)
+}
+
+// named renders objects by key; where two kinds share a key, both appear with the kind added.
+func (x *Exporter) named(nodes []*Node) map[string]any {
+	slices.SortFunc(nodes, func(a, b *Node) int {
+		if c := strings.Compare(a.key, b.key); c != 0 {
+			return c
+		}
+		return strings.Compare(a.kind.name, b.kind.name)
+	})
+	out := make(map[string]any, len(nodes))
+	for i, n := range nodes {
+		key := n.key
+		if i > 0 && nodes[i-1].key == key || i+1 < len(nodes) && nodes[i+1].key == key {
+			key += " (" + n.kind.name + ")"
+		}
+		out[strings.ToValidUTF8(key, "\uFFFD")] = x.Node(n)
+	}
+	return out
+}
+
+// Export returns the value of the document: every root that holds something, by name.
+func (r *Runtime) Export() map[string]any {
+	r.rlock()
+	defer r.mu.RUnlock()
+	x := &Exporter{rt: r, Value: exportValue}
+	var nodes []*Node
+	for _, n := range r.roots {
+		if n.Holds() {
+			nodes = append(nodes, n)
+		}
+	}
+	return x.named(nodes)
+}
+
+// MarshalJSON renders Export as JSON with sorted keys.
+func (r *Runtime) MarshalJSON() ([]byte, error) { return json.Marshal(r.Export()) }

@@ -1,0 +1,65 @@
+package runtime
+
+import "fmt"
+
+// Kind describes a type of object. Its name stands in messages and states, so everything that affects the state of an
+// object is part of it. A kind of your own has a dotted or slashed name ("example.com/maxregister").
+type Kind struct {
+	Name string
+	// New makes the initial state of an object; n is the object's place in the document.
+	New func(n *Node) Object
+}
+
+// wellKnown lists the kinds whose names are coded as a number. Codes are part of format version 1: they never change.
+// Code 0 stands for a name that is spelled out.
+var wellKnown = [...]string{
+	1: "counter", 2: "register", 3: "mvregister", 4: "flag", 5: "flag-dw", 6: "set", 7: "map", 8: "lazymap",
+	9: "objectmap", 10: "objectset", 11: "list", 12: "objectlist", 13: "text", 14: "record", 15: "richtext", 16: "tree",
+}
+
+// kindInfo is a kind as one runtime knows it. Unknown kinds have no new function.
+type kindInfo struct {
+	name string
+	code uint64 // in wellKnown, or 0
+	new  func(*Node) Object
+}
+
+const maxKindName = 255
+
+func kindCode(name string) uint64 {
+	for i, n := range wellKnown {
+		if i > 0 && n == name {
+			return uint64(i)
+		}
+	}
+	return 0
+}
+
+// kind returns the record of a kind by name, making one for an unknown kind.
+func (r *Runtime) kind(name string) *kindInfo {
+	if k := r.kinds[name]; k != nil {
+		return k
+	}
+	k := &kindInfo{name: name, code: kindCode(name)}
+	r.kinds[name] = k
+	if k.code != 0 {
+		r.kindByCode[k.code] = k
+	}
+	return k
+}
+
+func (r *Runtime) registerKinds(kinds []Kind) error {
+	r.kinds = make(map[string]*kindInfo, len(kinds))
+	r.kindByCode = make([]*kindInfo, len(wellKnown))
+	for _, k := range kinds {
+		if k.Name == "" || len(k.Name) > maxKindName || k.New == nil {
+			return fmt.Errorf("%w: kind %q needs a name of 1 to %d bytes and a New function", ErrInvalidOptions, k.Name, maxKindName)
+		}
+		info := r.kind(k.Name)
+		if info.new != nil {
+			return fmt.Errorf("%w: kind %q is listed twice", ErrInvalidOptions, k.Name)
+		}
+		info.new = k.New
+	}
+	return nil
+}

@@ -1,0 +1,530 @@
+package runtime
+
+import (
+	"bytes"
+	"encoding/binary"
+
+	"github.com/google/uuid"
+
+	"github.com/seed1312cc15/weft/vclock"
+)
+
+// These numbers are part of format version 1 and must not change; docs/format.md is normative, format_test.go pins
+// them. The first byte of the packed content tells version (high half) and kind of update (low half).
+const (
+	formatMessage = 0x11
+	formatBundle  = 0x12
+	formatState   = 0x13
+	formatDelta   = 0x14
+
+	flagTable    = 1 << 0 // a table of replicas: dependencies and others that operations name
+	flagLamport  = 1 << 1 // Lamport timestamp spelled out; else it is start + 1
+	flagMulti    = 1 << 2 // several operations, framed; else one, unframed, on the last object of the table
+	flagCount    = 1 << 3 // number of dots spelled out; else 1
+	flagDocument = 1 << 4 // document ID
+	flagWall     = 1 << 5 // wall time
+	flagExt      = 1 << 6 // extensions, a CBOR map, kept as it is
+	flagFeatures = 1 << 7 // critical features: what is set here must be understood
+)
+
+// repBound is an entry of a message's table: a replica and 1 + the greatest of its dots that the message depends on or
+// names.
+type repBound struct {
+	id  uuid.UUID
+	end uint64
+}
+
+// objectRef is an entry of a message's object table.
+type objectRef struct {
+	class  nodeClass
+	kind   uint64 // code; 0: kindName
+	name   []byte // kind's name
+	key    []byte // root name or key of an implicit object
+	rep    uint64 // made objects: replica's number in the table
+	seq    uint64 // and seq
+	parent int    // implicit objects: index in the object table
+}
+
+// message is a decoded envelope. Slices alias the input.
+type message struct {
+	data     []byte // the whole message
+	flags    byte
+	sender   uuid.UUID
+	start    uint64
+	count    uint64
+	lamport  uint64
+	document uuid.UUID
+	wall     uint64
+	ext      []byte
+	table    []repBound
+	deps     int // the first deps entries of table are the causally maximal dependencies
+	objects  []objectRef
+	objBytes []byte // the object table as it stands
+	opBytes  []byte // the operations as they stand
+	ops      []opFrame
+	opsAt    int // offset of opBytes in the content
+}
+
+// opFrame is one operation of a message.
+type opFrame struct {
+	object  int
+	dots    uint64
+	payload []byte
+	at      int // offset of the payload in the content
+}
+
+func (m *message) end() uint64 { return m.start + m.count }
+
+// bstrHeader appends the head of a CBOR byte string of n bytes (RFC 8949 section 3), shortest form.
+func bstrHeader(b []byte, n int) []byte {
+	switch {
+	case n < 24:
+		return append(b, 0x40|byte(n))
+	case n < 1<<8:
+		return append(b, 0x58, byte(n))
+	case n < 1<<16:
+		return append(b, 0x59, byte(n>>8), byte(n))
+	}
+	return binary.BigEndian.AppendUint32(append(b, 0x5a), uint32(n))
+}
+
+// bstr returns the content of the CBOR byte string that data consists of.
+func bstr(data []byte, format string) ([]byte, error) {
+	content, rest, ok := cutBstr(data)
+	if !ok || len(rest) != 0 {
+		return nil, &DecodeError{Format: format, Field: "byte string", Err: ErrCorrupt}
+	}
+	return content, nil
+}
+
+func cutBstr(data []byte) (content, rest []byte, ok bool) {
+	if len(data) == 0 || data[0]>>5 != 2 {
+		return nil, nil, false
+	}
+	n, head := 0, 0
+	switch low := data[0] & 0x1f; {
+	case low < 24:
+		n, head = int(low), 1
+	case low == 24 && len(data) >= 2:
+		n, head = int(data[1]), 2
+	case low == 25 && len(data) >= 3:
+		n, head = int(binary.BigEndian.Uint16(data[1:])), 3
+	case low == 26 && len(data) >= 5:
+		v := binary.BigEndian.Uint32(data[1:])
+		if v > 1<<31-1 {
+			return nil, nil, false
+		}
+		n, head = int(v), 5
+	default:
+		return nil, nil, false
+	}
+	if n > len(data)-head || len(bstrHeader(nil, n)) != head {
+		return nil, nil, false
+	}
+	return data[head : head+n : head+n], data[head+n:], true
+}
+
+// buildMessage encodes the open transaction. The bytes are immutable from here on.
+func (r *Runtime) buildMessage() []byte {
+	tx := &r.tx
+	var flags byte
+	if len(tx.reps) > 1 {
+		flags |= flagTable
+	}
+	if tx.lamport != tx.start+1 {
+		flags |= flagLamport
+	}
+	if len(tx.recs) != 1 {
+		flags |= flagMulti
+	}
+	if tx.dots != 1 {
+		flags |= flagCount
+	}
+	if r.document != uuid.Nil {
+		flags |= flagDocument
+	}
+	if r.opts.WallTime {
+		flags |= flagWall
+	}
+	b := append(r.dec.scratch[:0], formatMessage, flags)
+	b = append(b, r.replicas[tx.sender][:]...)
+	b = appendUvarint(b, tx.start)
+	if flags&flagCount != 0 {
+		b = appendUvarint(b, tx.dots)
+	}
+	if flags&flagLamport != 0 {
+		b = appendUvarint(b, zigzag(int64(tx.lamport)-int64(tx.start)-1))
+	}
+	if flags&flagDocument != 0 {
+		b = append(b, r.document[:]...)
+	}
+	if flags&flagWall != 0 {
+		b = appendUvarint(b, uint64(max(0, r.opts.Now().UnixMilli())))
+	}
+	if flags&flagTable != 0 {
+		b = appendUvarint(b, uint64(tx.deps))
+		b = appendUvarint(b, uint64(len(tx.reps)-1-tx.deps))
+		for i := 1; i < len(tx.reps); i++ {
+			b = append(b, r.replicas[tx.reps[i]][:]...)
+			b = appendUvarint(b, tx.ends[i]-1)
+		}
+	}
+	b = r.appendOperations(b, flags)
+	r.dec.scratch = b
+	return r.intoSlab(b)
+}
+
+func (r *Runtime) appendOperations(b []byte, flags byte) []byte {
+	tx := &r.tx
+	objs := objectTable{buf: r.dec.nodes[:0]}
+	if flags&flagMulti == 0 {
+		objs.add(tx.recs[0].node)
+	} else {
+		for i := range tx.recs {
+			objs.add(tx.recs[i].node)
+		}
+	}
+	r.dec.nodes = objs.buf
+	for i, n := range objs.buf {
+		b = r.appendObjectRef(b, n, i == len(objs.buf)-1, i, &objs)
+	}
+	if flags&flagMulti == 0 {
+		return append(b, tx.ops[tx.recs[0].start:tx.recs[0].end]...)
+	}
+	b = appendUvarint(b, uint64(len(tx.recs)))
+	for i := range tx.recs {
+		rec := &tx.recs[i]
+		head := uint64(objs.find(rec.node)) << 1
+		if rec.dots != 1 {
+			head |= 1
+		}
+		b = appendUvarint(b, head)
+		if rec.dots != 1 {
+			b = appendUvarint(b, uint64(rec.dots))
+		}
+		b = appendUvarint(b, uint64(rec.end-rec.start))
+		b = append(b, tx.ops[rec.start:rec.end]...)
+	}
+	return b
+}
+
+// objectTable numbers the objects of a message in order of first use, parents of implicit ones before them.
+type objectTable struct {
+	buf []*Node
+	at  map[*Node]int
+}
+
+func (t *objectTable) find(n *Node) int {
+	if t.at != nil {
+		if i, ok := t.at[n]; ok {
+			return i
+		}
+		return -1
+	}
+	for i := len(t.buf) - 1; i >= 0; i-- {
+		if t.buf[i] == n {
+			return i
+		}
+	}
+	return -1
+}
+
+func (t *objectTable) add(n *Node) {
+	if t.find(n) >= 0 {
+		return
+	}
+	if n.class == classImplicit {
+		t.add(n.parent)
+	}
+	if len(t.buf) == linearTable {
+		t.at = make(map[*Node]int, 4*linearTable)
+		for i, m := range t.buf {
+			t.at[m] = i
+		}
+	}
+	if t.at != nil {
+		t.at[n] = len(t.buf)
+	}
+	t.buf = append(t.buf, n)
+}
+
+// appendObjectRef appends an entry of the object table: a tag (bit 0: more follow, bits 1-2: class, then the kind
+// code), a kind name where the code is 0, and what identifies it.
+func (r *Runtime) appendObjectRef(b []byte, n *Node, last bool, i int, t *objectTable) []byte {
+	tag := uint64(n.class)<<1 | n.kind.code<<3
+	if !last {
+		tag |= 1
+	}
+	b = appendUvarint(b, tag)
+	if n.kind.code == 0 {
+		b = appendUvarint(b, uint64(len(n.kind.name)))
+		b = append(b, n.kind.name...)
+	}
+	switch n.class {
+	case classDot:
+		b = appendUvarint(b, uint64(r.tx.find0(n.dot.Rep)))
+		return appendUvarint(b, n.dot.Seq)
+	case classImplicit:
+		b = appendUvarint(b, uint64(i-t.find(n.parent)-1))
+	}
+	b = appendUvarint(b, uint64(len(n.key)))
+	return append(b, n.key...)
+}
+
+const slabSize = 16 << 10
+
+// intoSlab copies a message into memory that is never written again. Small messages share blocks, so that an edit does
+// not cost an allocation of its own.
+func (r *Runtime) intoSlab(content []byte) []byte {
+	var head [5]byte
+	h := bstrHeader(head[:0], len(content))
+	need := len(h) + len(content)
+	if need > cap(r.slab)-len(r.slab) {
+		if need > slabSize/8 {
+			return append(append(make([]byte, 0, need), h...), content...)
+		}
+		r.slab = make([]byte, 0, slabSize)
+	}
+	at := len(r.slab)
+	r.slab = append(append(r.slab, h...), content...)
+	return r.slab[at:len(r.slab):len(r.slab)]
+}
+
+// parse decodes and checks an envelope: everything that acceptance depends on. It allocates nothing beyond its reused
+// slices, whose lengths the input's length bounds.
+func (m *message) parse(data []byte, lim *Limits) error {
+	if len(data) > lim.MessageBytes {
+		return &LimitError{"MessageBytes", uint64(len(data)), uint64(lim.MessageBytes)}
+	}
+	content, err := bstr(data, "message")
+	if err != nil {
+		return err
+	}
+	m.data = data
+	return m.parseContent(content, lim)
+}
+
+func (m *message) parseContent(content []byte, lim *Limits) error {
+	rd := Reader{buf: content, format: "message"}
+	if v := rd.Byte("format"); v != formatMessage && rd.err == nil {
+		rd.Fail("format", ErrVersion)
+	}
+	m.flags = rd.Byte("flags")
+	m.parseHeader(&rd, lim)
+	if rd.err != nil {
+		return rd.err
+	}
+	m.parseBody(&rd, lim)
+	return rd.err
+}
+
+func (m *message) parseHeader(rd *Reader, lim *Limits) {
+	if m.flags&flagFeatures != 0 {
+		rd.Fail("features", ErrVersion)
+		return
+	}
+	copy(m.sender[:], rd.Take("sender", 16))
+	m.start = rd.Uvarint("start")
+	m.count = 1
+	if m.flags&flagCount != 0 {
+		if m.count = rd.Uvarint("dots"); m.count < 2 {
+			rd.Fail("dots", ErrCorrupt)
+		}
+	}
+	if m.start >= maxEnd || m.count > maxEnd-m.start {
+		rd.Fail("dots", ErrCorrupt)
+		return
+	}
+	if m.count > uint64(lim.MessageDots) {
+		rd.Fail("dots", &LimitError{"MessageDots", m.count, uint64(lim.MessageDots)})
+		return
+	}
+	m.lamport = m.start + 1
+	if m.flags&flagLamport != 0 {
+		d := rd.Varint("lamport")
+		if m.lamport += uint64(d); d == 0 {
+			rd.Fail("lamport", ErrCorrupt)
+		}
+	}
+	if m.lamport == 0 || m.lamport > maxEnd-m.count {
+		rd.Fail("lamport", ErrCorrupt)
+	}
+	m.document = uuid.Nil
+	if m.flags&flagDocument != 0 {
+		if copy(m.document[:], rd.Take("document", 16)); m.document == uuid.Nil {
+			rd.Fail("document", ErrCorrupt)
+		}
+	}
+	m.wall = 0
+	if m.flags&flagWall != 0 {
+		m.wall = rd.Uvarint("wall time")
+	}
+	m.parseTable(rd, lim)
+	m.ext = nil
+	if m.flags&flagExt != 0 {
+		m.ext = rd.Bytes("extensions")
+	}
+}
+
+func (m *message) parseTable(rd *Reader, lim *Limits) {
+	m.table, m.deps = m.table[:0], 0
+	if m.flags&flagTable == 0 {
+		return
+	}
+	deps := rd.Count("dependencies", 17)
+	refs := rd.Count("references", 17)
+	switch n := deps + refs; {
+	case rd.err != nil:
+	case n == 0:
+		rd.Fail("table", ErrCorrupt)
+	case n >= lim.Replicas:
+		rd.Fail("table", &LimitError{"Replicas", uint64(n), uint64(lim.Replicas)})
+	}
+	for i := 0; i < deps+refs && rd.err == nil; i++ {
+		var e repBound
+		copy(e.id[:], rd.Take("table", 16))
+		e.end = rd.Uvarint("table") + 1
+		if e.end > maxEnd || e.id == m.sender || e.id == uuid.Nil {
+			rd.Fail("table", ErrCorrupt)
+		}
+		if i > 0 && i < deps && bytes.Compare(m.table[i-1].id[:], e.id[:]) >= 0 {
+			rd.Fail("dependencies", ErrCorrupt)
+		}
+		m.table = append(m.table, e)
+	}
+	if rd.err == nil {
+		m.deps = deps
+		if !distinct(m.table) {
+			rd.Fail("table", ErrCorrupt)
+		}
+	}
+}
+
+func distinct(t []repBound) bool {
+	if len(t) <= linearTable {
+		for i := range t {
+			for j := range i {
+				if t[i].id == t[j].id {
+					return false
+				}
+			}
+		}
+		return true
+	}
+	seen := make(map[uuid.UUID]struct{}, len(t))
+	for i := range t {
+		seen[t[i].id] = struct{}{}
+	}
+	return len(seen) == len(t)
+}
+
+func (m *message) parseBody(rd *Reader, lim *Limits) {
+	objAt := rd.off
+	m.parseObjects(rd, lim)
+	m.objBytes = rd.buf[objAt:rd.off]
+	m.ops = m.ops[:0]
+	m.opsAt = rd.off
+	if rd.err != nil {
+		return
+	}
+	if m.flags&flagMulti == 0 {
+		m.opBytes = rd.buf[rd.off:]
+		m.ops = append(m.ops, opFrame{len(m.objects) - 1, m.count, m.opBytes, rd.off})
+		rd.off = len(rd.buf)
+		return
+	}
+	m.opBytes = rd.buf[rd.off:]
+	m.parseFrames(rd, lim)
+}
+
+func (m *message) parseFrames(rd *Reader, lim *Limits) {
+	n := rd.Count("operations", 2)
+	if n > lim.MessageOps {
+		rd.Fail("operations", &LimitError{"MessageOps", uint64(n), uint64(lim.MessageOps)})
+	}
+	if n < 2 {
+		rd.Fail("operations", ErrCorrupt)
+	}
+	var sum uint64
+	for range n {
+		if rd.err != nil {
+			return
+		}
+		head := rd.Uvarint("operation")
+		f := opFrame{object: int(head >> 1), dots: 1}
+		if head>>1 >= uint64(len(m.objects)) {
+			rd.Fail("operation object", ErrCorrupt)
+			return
+		}
+		if head&1 != 0 {
+			if f.dots = rd.Uvarint("operation dots"); f.dots < 2 || f.dots > m.count {
+				rd.Fail("operation dots", ErrCorrupt)
+				return
+			}
+		}
+		size := rd.Count("operation length", 1)
+		f.at = rd.off
+		f.payload = rd.Take("operation", size)
+		sum += f.dots
+		m.ops = append(m.ops, f)
+	}
+	if rd.err == nil && (sum != m.count || rd.Len() != 0) {
+		rd.Fail("operations", ErrCorrupt)
+	}
+}
+
+func (m *message) parseObjects(rd *Reader, lim *Limits) {
+	m.objects = m.objects[:0]
+	for more := true; more && rd.err == nil; {
+		tag := rd.Uvarint("object")
+		more = tag&1 != 0
+		o := objectRef{class: nodeClass(tag >> 1 & 3), kind: tag >> 3}
+		if o.kind >= uint64(len(wellKnown)) {
+			rd.Fail("kind code", ErrVersion)
+		}
+		if o.kind == 0 {
+			o.name = rd.Bytes("kind name")
+			if len(o.name) == 0 || len(o.name) > maxKindName || kindCode(string(o.name)) != 0 {
+				rd.Fail("kind name", ErrCorrupt)
+			}
+		}
+		switch o.class {
+		case classDot:
+			o.rep, o.seq = rd.Uvarint("object replica"), rd.Uvarint("object seq")
+			if o.rep > uint64(len(m.table)) || o.seq >= m.boundOf(o.rep) {
+				rd.Fail("object dot", ErrCorrupt)
+			}
+		case classImplicit:
+			back := rd.Uvarint("object parent")
+			if back >= uint64(len(m.objects)) {
+				rd.Fail("object parent", ErrCorrupt)
+			}
+			o.parent = len(m.objects) - 1 - int(back)
+			o.key = rd.Bytes("object key")
+		case classRoot:
+			o.key = rd.Bytes("object name")
+		default:
+			rd.Fail("object class", ErrCorrupt)
+		}
+		if len(o.key) > lim.NameBytes {
+			rd.Fail("object name", &LimitError{"NameBytes", uint64(len(o.key)), uint64(lim.NameBytes)})
+		}
+		m.objects = append(m.objects, o)
+	}
+}
+
+// boundOf returns 1 + the greatest dot of table number i that the message may name.
+func (m *message) boundOf(i uint64) uint64 {
+	switch {
+	case i == 0:
+		return m.end()
+	case i <= uint64(len(m.table)):
+		return m.table[i-1].end
+	}
+	return 0
+}
+
+// dots returns the span of dots that the message covers.
+func (m *message) span() vclock.Span {
+	return vclock.Span{Replica: m.sender, Start: m.start, End: m.end()}
+}

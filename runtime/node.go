@@ -1,0 +1,327 @@
+package runtime
+
+import (
+	"fmt"
+	"strings"
+)
+
+type nodeClass uint8
+
+const (
+	classRoot     nodeClass = iota // (name, kind)
+	classDot                       // the dot of the operation that created it
+	classImplicit                  // (parent, key bytes, kind): exists without being made
+)
+
+type nodeState uint8
+
+const (
+	alive nodeState = iota
+	deleted
+	rolledBack
+)
+
+// Node is the place of one object in its document: its identity, its kind and its state. Nodes are shared; handles of
+// package crdt wrap them.
+//
+//  1. A root is identified by (name, kind), a made object by the dot that created it, an implicit one by (parent, key,
+//     kind).
+//  2. A node is in its runtime's table exactly while it is alive.
+//  3. obj is nil exactly if the kind is not registered here.
+type Node struct {
+	rt     *Runtime
+	kind   *kindInfo
+	parent *Node // implicit: its parent; made: its container once that is known; root: nil
+	key    string
+	dot    LocalDot
+	obj    Object
+	opaque *opaque
+	kids   map[kidKey]*Node // implicit children
+	class  nodeClass
+	state  nodeState
+	// touched is the transaction in which the object changed last, so that it is committed once.
+	touched uint64
+	// inState is scratch of saving: number of the object in the state being written, plus 1.
+	inState int
+}
+
+type kidKey struct {
+	key  string
+	kind *kindInfo
+}
+
+type rootKey struct {
+	name string
+	kind *kindInfo
+}
+
+// Runtime returns the document that the object is part of.
+func (n *Node) Runtime() *Runtime { return n.rt }
+
+// Kind returns the name of the object's kind.
+func (n *Node) Kind() string { return n.kind.name }
+
+// Object returns the state; nil if the kind is not registered here.
+func (n *Node) Object() Object { return n.obj }
+
+// Parent returns the object that holds this one, nil for a root.
+func (n *Node) Parent() *Node { return n.parent }
+
+// Dot returns the dot that created the object; false for roots and implicit objects.
+func (n *Node) Dot() (LocalDot, bool) { return n.dot, n.class == classDot }
+
+// Name returns a root's name or an implicit object's key bytes.
+func (n *Node) Name() string { return n.key }
+
+// Err returns nil for an object that can be edited, else ErrDeleted, ErrRolledBack or ErrOpaque.
+func (n *Node) Err() error {
+	switch {
+	case n == nil:
+		return ErrUnbound
+	case n.state == deleted:
+		return ErrDeleted
+	case n.state == rolledBack:
+		return ErrRolledBack
+	case n.opaque != nil:
+		return ErrOpaque
+	}
+	return nil
+}
+
+// String names the object for people: its path from the root.
+func (n *Node) String() string {
+	var b strings.Builder
+	n.path(&b, 0)
+	return b.String()
+}
+
+func (n *Node) path(b *strings.Builder, depth int) {
+	if depth > 32 {
+		b.WriteString("...")
+		return
+	}
+	switch n.class {
+	case classRoot:
+		fmt.Fprintf(b, "%q", n.key)
+	case classDot:
+		if n.parent != nil {
+			n.parent.path(b, depth+1)
+		}
+		fmt.Fprintf(b, "@%v", n.rt.Dot(n.dot))
+	case classImplicit:
+		n.parent.path(b, depth+1)
+		fmt.Fprintf(b, "/%q", n.key)
+	}
+	if depth == 0 {
+		fmt.Fprintf(b, " (%s)", n.kind.name)
+	}
+}
+
+// Root returns the object with this root name and kind, making its place on first use: that changes no byte of the
+// document. Two kinds under one name are two objects, but registering both here is a mistake: ErrKindConflict.
+func (r *Runtime) Root(name, kind string) (*Node, error) {
+	if len(name) > r.limits.NameBytes {
+		return nil, &LimitError{"NameBytes", uint64(len(name)), uint64(r.limits.NameBytes)}
+	}
+	r.table.Lock()
+	defer r.table.Unlock()
+	k := r.kinds[kind]
+	if k == nil || k.new == nil {
+		return nil, fmt.Errorf("%w: %q", ErrUnknownKind, kind)
+	}
+	if was := r.registered[name]; was != nil && was != k {
+		return nil, fmt.Errorf("%w: %q is a %s, not a %s", ErrKindConflict, name, was.name, kind)
+	}
+	r.registered[name] = k
+	return r.root(name, k), nil
+}
+
+func (r *Runtime) root(name string, k *kindInfo) *Node {
+	key := rootKey{name, k}
+	n := r.roots[key]
+	if n == nil {
+		n = r.newNode(k, classRoot)
+		n.key = name
+		r.instantiate(n)
+		r.roots[key] = n
+	}
+	return n
+}
+
+func (r *Runtime) newNode(k *kindInfo, c nodeClass) *Node {
+	return &Node{rt: r, kind: k, class: c}
+}
+
+func (r *Runtime) instantiate(n *Node) {
+	if n.kind.new != nil {
+		n.obj = n.kind.new(n)
+	} else {
+		n.opaque = &opaque{}
+		r.opaques++
+	}
+}
+
+// Implicit returns the child with this key and kind, which exists without being made; taking it changes no byte of
+// the document. It may be called inside View and Transact.
+func (n *Node) Implicit(key, kind string) (*Node, error) {
+	n.rt.table.Lock()
+	defer n.rt.table.Unlock()
+	k := n.rt.kinds[kind]
+	if k == nil || k.new == nil {
+		return nil, fmt.Errorf("%w: %q", ErrUnknownKind, kind)
+	}
+	if len(key) > n.rt.limits.NameBytes {
+		return nil, &LimitError{"NameBytes", uint64(len(key)), uint64(n.rt.limits.NameBytes)}
+	}
+	return n.implicit(key, k), nil
+}
+
+func (n *Node) implicit(key string, k *kindInfo) *Node {
+	kk := kidKey{key, k}
+	c := n.kids[kk]
+	if c == nil {
+		c = n.rt.newNode(k, classImplicit)
+		c.parent, c.key, c.state = n, key, n.state
+		n.rt.instantiate(c)
+		if n.kids == nil {
+			n.kids = make(map[kidKey]*Node)
+		}
+		n.kids[kk] = c
+	}
+	return c
+}
+
+// ImplicitChildren calls yield for each implicit child of this kind, in no order. Children that hold nothing may or may
+// not be among them.
+func (n *Node) ImplicitChildren(kind string, yield func(key string, c *Node) bool) {
+	n.rt.table.Lock()
+	kids := make([]*Node, 0, len(n.kids))
+	for k, c := range n.kids {
+		if k.kind.name == kind {
+			kids = append(kids, c)
+		}
+	}
+	n.rt.table.Unlock()
+	for _, c := range kids {
+		if !yield(c.key, c) {
+			return
+		}
+	}
+}
+
+// Holds reports whether the object or any object below it differs from its initial state.
+func (n *Node) Holds() bool {
+	if n.opaque != nil || n.obj != nil && !n.obj.Empty() {
+		return true
+	}
+	n.rt.table.Lock()
+	kids := make([]*Node, 0, len(n.kids))
+	for _, c := range n.kids {
+		kids = append(kids, c)
+	}
+	n.rt.table.Unlock()
+	for _, c := range kids {
+		if c.Holds() {
+			return true
+		}
+	}
+	return false
+}
+
+// Create makes (or finds) the child that the operation or entry with this dot creates. Only Apply and Merge may call it.
+// It is undone when the transaction is.
+func (n *Node) Create(d LocalDot, kind string) *Node {
+	r := n.rt
+	r.table.Lock()
+	defer r.table.Unlock()
+	c := r.made[d]
+	if c == nil {
+		c = r.newNode(r.kind(kind), classDot)
+		c.dot = d
+		r.instantiate(c)
+		r.made[d] = c
+		r.journal = append(r.journal, undoRecord{node: c, create: true})
+	}
+	if c.parent == nil {
+		c.parent = n
+		r.journal = append(r.journal, undoRecord{node: c, adopt: true})
+	}
+	return c
+}
+
+// Drop ends a child made by Create, and all below it. Only Apply and Merge may call it. It is undone when the
+// transaction is.
+func (n *Node) Drop(c *Node) {
+	n.rt.table.Lock()
+	n.rt.drop(c)
+	n.rt.table.Unlock()
+}
+
+// drop works through an explicit stack: nesting is chosen by others.
+func (r *Runtime) drop(top *Node) {
+	stack := []*Node{top}
+	for len(stack) > 0 {
+		c := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		if c.state != alive {
+			continue
+		}
+		c.state = deleted
+		if c.class == classDot {
+			delete(r.made, c.dot)
+		}
+		r.journal = append(r.journal, undoRecord{node: c})
+		for _, k := range c.kids {
+			stack = append(stack, k)
+		}
+		if cc, ok := c.obj.(Container); ok {
+			cc.Children(func(k *Node) bool { stack = append(stack, k); return true })
+		}
+	}
+}
+
+// undoRecord undoes what the runtime itself changed: the making, adopting and dropping of objects.
+type undoRecord struct {
+	node                    *Node
+	create, adopt, unOpaque bool
+}
+
+func (u undoRecord) undo(r *Runtime) {
+	c := u.node
+	switch {
+	case u.create:
+		delete(r.made, c.dot)
+		r.markRolledBack(c)
+	case u.adopt:
+		c.parent = nil
+	case u.unOpaque:
+		c.opaque = nil
+		r.opaques--
+	default:
+		c.state = alive
+		if c.class == classDot {
+			r.made[c.dot] = c
+		}
+	}
+}
+
+func (r *Runtime) markRolledBack(top *Node) {
+	stack := []*Node{top}
+	for len(stack) > 0 {
+		c := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		c.state = rolledBack
+		for _, k := range c.kids {
+			stack = append(stack, k)
+		}
+	}
+}
+
+// depth counts the objects above n.
+func (n *Node) depth() int {
+	d := 0
+	for p := n.parent; p != nil; p = p.parent {
+		d++
+	}
+	return d
+}

@@ -1,0 +1,429 @@
+package runtime
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"github.com/seed1312cc15/weft/vclock"
+)
+
+// Result says what an update did.
+type Result struct {
+	// Applied counts transactions that are applied now and were not before, those that had waited included. A state or
+	// delta counts as one if it brought anything.
+	Applied int
+	// Waiting counts messages of this update that wait for others.
+	Waiting int
+	// Redundant counts messages that were known already; for a state or delta it is 1 if it brought nothing.
+	Redundant int
+	// Missing names what the waiting messages of this update lack, as far as their envelopes tell.
+	Missing []vclock.Span
+}
+
+// decoder holds buffers that receiving reuses.
+type decoder struct {
+	msg     message
+	scratch []byte
+	nodes   []*Node
+	reps    []Rep
+	ends    []uint64
+	// The object table of the last message, when it was a single root: most messages have the same.
+	lastObj  []byte
+	lastNode *Node
+	woken    []*waitingMessage
+}
+
+// Receive takes an update of any kind: a message, a bundle, a saved state or a delta; their first bytes say which. It
+// keeps no reference to data. What is known already changes nothing and emits nothing. On error the document is
+// unchanged, except that messages of a bundle before the failing one stay applied, as Result tells.
+//
+// Errors: *DecodeError, *LimitError, ErrWrongDocument, *MissingDepsError (delta), *EquivocationError, *ClockJumpError,
+// ErrRefused, ErrNested, ErrInternal.
+func (r *Runtime) Receive(data []byte, opts ...TxOption) (Result, error) {
+	var o callOptions
+	for _, f := range opts {
+		f(&o)
+	}
+	if err := r.lock(); err != nil {
+		return Result{}, err
+	}
+	res, err := r.receive(data, o.origin)
+	r.drain()
+	return res, err
+}
+
+// Load is Receive for a saved state or delta; any other update is an error.
+func (r *Runtime) Load(data []byte, opts ...TxOption) error {
+	switch k, err := KindOf(data); {
+	case err != nil:
+		return err
+	case k != StateUpdate && k != DeltaUpdate:
+		return fmt.Errorf("%w: Load takes a state or delta, this is a %v; use Receive", ErrCorrupt, k)
+	}
+	_, err := r.Receive(data, opts...)
+	return err
+}
+
+func (r *Runtime) receive(data []byte, origin any) (Result, error) {
+	defer r.unlock()
+	if r.broken != nil {
+		return Result{}, r.broken
+	}
+	kind, err := KindOf(data)
+	if err != nil {
+		return Result{}, err
+	}
+	switch kind {
+	case MessageUpdate:
+		var res Result
+		err := r.receiveMessage(data, origin, &res)
+		return res, err
+	case BundleUpdate:
+		return r.receiveBundle(data, origin)
+	}
+	return r.receiveState(data, origin)
+}
+
+// KindOf returns what kind of update data claims to be, by its first bytes.
+func KindOf(data []byte) (UpdateKind, error) {
+	format := byte(0)
+	if bytes.HasPrefix(data, magic) {
+		if content, _, ok := cutBstr(data[len(magic):]); ok && len(content) > 0 && content[0] != formatMessage {
+			format = content[0]
+		}
+	} else if content, _, ok := cutBstr(data); ok && len(content) > 0 && (content[0] == formatMessage || content[0]>>4 != formatMessage>>4) {
+		format = content[0]
+	}
+	switch {
+	case format == formatMessage:
+		return MessageUpdate, nil
+	case format == formatBundle:
+		return BundleUpdate, nil
+	case format == formatState:
+		return StateUpdate, nil
+	case format == formatDelta:
+		return DeltaUpdate, nil
+	case format != 0 && format>>4 != formatMessage>>4:
+		return 0, &DecodeError{Format: "update", Field: "format", Err: ErrVersion}
+	}
+	return 0, &DecodeError{Format: "update", Field: "format", Err: ErrCorrupt}
+}
+
+// magic is the CBOR tag 0x77656674 ("weft") that precedes the byte string of bundles, states and deltas.
+var magic = []byte{0xda, 'w', 'e', 'f', 't'}
+
+// receiveMessage applies one message and whatever waited for it, or lets it wait.
+func (r *Runtime) receiveMessage(data []byte, origin any, res *Result) error {
+	m := &r.dec.msg
+	if err := m.parse(data, &r.limits); err != nil {
+		return err
+	}
+	if err := r.checkDocument(m.document); err != nil {
+		return err
+	}
+	outcome, lacks, err := r.integrate(m, origin)
+	switch outcome {
+	case messageKnown:
+		res.Redundant++
+	case messageWaits:
+		if err := r.letWait(m, origin, lacks, res); err != nil {
+			return err
+		}
+	case messageApplied:
+		res.Applied++
+		r.wake(m.sender, res)
+	}
+	return err
+}
+
+func (r *Runtime) checkDocument(id uuid.UUID) error {
+	if id != uuid.Nil && r.document != uuid.Nil && id != r.document {
+		return fmt.Errorf("%w: %v, not %v", ErrWrongDocument, id, r.document)
+	}
+	return nil
+}
+
+type outcome uint8
+
+const (
+	messageRefused outcome = iota
+	messageKnown
+	messageWaits
+	messageApplied
+)
+
+// integrate looks at a parsed message: known, waiting for a dot, refused, or applied now.
+func (r *Runtime) integrate(m *message, origin any) (outcome, vclock.Dot, error) {
+	var none vclock.Dot
+	first := vclock.Dot{Replica: m.sender, Seq: m.start}
+	rep, seen := r.repOf[m.sender]
+	var have uint64
+	if seen {
+		have = r.next[rep]
+		if m.end() <= have {
+			if kept, ok := r.history.find(rep, m.start); ok && !bytes.Equal(kept.data, m.data) {
+				return messageRefused, none, r.equivocation(rep, first, "another transaction has this dot")
+			}
+			return messageKnown, none, nil
+		}
+		if err := r.refused[rep]; err != nil {
+			return messageRefused, none, fmt.Errorf("%w: %w", ErrRefused, err)
+		}
+		if m.start < have {
+			return messageRefused, none, r.equivocation(rep, first, "a transaction that is applied ends inside this one")
+		}
+	}
+	if w := r.waiting.byDot[first]; w != nil {
+		if !bytes.Equal(w.data, m.data) {
+			return messageRefused, none, &EquivocationError{first, "another transaction with this dot is waiting"}
+		}
+		if m.start > have {
+			return messageKnown, none, nil
+		}
+	}
+	if m.start > have {
+		return messageWaits, vclock.Dot{Replica: m.sender, Seq: m.start - 1}, nil
+	}
+	for i := range m.table {
+		if e := &m.table[i]; r.nextOf(e.id) < e.end {
+			return messageWaits, vclock.Dot{Replica: e.id, Seq: e.end - 1}, nil
+		}
+	}
+	if !seen {
+		if n := r.countReplicas(); n >= r.limits.Replicas {
+			return messageRefused, none, &LimitError{"Replicas", uint64(n) + 1, uint64(r.limits.Replicas)}
+		}
+		rep = r.rep(m.sender)
+	}
+	if m.lamport > r.lamport+1 {
+		err := &ClockJumpError{first, m.lamport, r.lamport + 1}
+		r.refuse(rep, first, err)
+		return messageRefused, none, err
+	}
+	if err := r.apply(m, rep, origin); err != nil {
+		return messageRefused, none, err
+	}
+	return messageApplied, none, nil
+}
+
+func (r *Runtime) equivocation(rep Rep, d vclock.Dot, reason string) error {
+	err := &EquivocationError{d, reason}
+	r.refuse(rep, d, err)
+	return err
+}
+
+// refuse takes nothing more from a sender.
+func (r *Runtime) refuse(rep Rep, d vclock.Dot, err error) {
+	if r.refused[rep] != nil || rep == r.self {
+		return
+	}
+	r.refused[rep] = err
+	r.log.Warn("weft: sender refused", "replica", r.replicas[rep], "error", err)
+	r.report(Problem{Dot: d, Err: err})
+}
+
+// report queues a problem of no transaction.
+func (r *Runtime) report(p Problem) {
+	r.events.put(queuedEvent{number: r.commits + 1, problems: []Problem{p}})
+}
+
+func (r *Runtime) letWait(m *message, origin any, lacks vclock.Dot, res *Result) error {
+	if err := r.waiting.admit(len(m.data), origin, &r.limits); err != nil {
+		return err
+	}
+	w := &waitingMessage{data: bytes.Clone(m.data), origin: origin, first: vclock.Dot{Replica: m.sender, Seq: m.start}, end: m.end()}
+	r.waiting.add(w, lacks)
+	res.Waiting++
+	if have := r.nextOf(m.sender); have < m.start {
+		res.Missing = append(res.Missing, vclock.Span{Replica: m.sender, Start: have, End: m.start})
+	}
+	for _, e := range m.table {
+		if have := r.nextOf(e.id); have < e.end {
+			res.Missing = append(res.Missing, vclock.Span{Replica: e.id, Start: have, End: e.end})
+		}
+	}
+	return nil
+}
+
+// wake looks again at messages that waited for dots of a replica, and at those that waited for these.
+func (r *Runtime) wake(id uuid.UUID, res *Result) {
+	if len(r.waiting.byDot) == 0 {
+		return
+	}
+	ready := r.takeReady(r.dec.woken[:0], id)
+	for len(ready) > 0 {
+		w := ready[len(ready)-1]
+		ready = ready[:len(ready)-1]
+		var m message // r.dec.msg may be in use by the caller
+		if err := m.parse(w.data, &r.limits); err != nil {
+			r.waiting.forget(w)
+			r.report(Problem{Dot: w.first, Err: err})
+			continue
+		}
+		outcome, lacks, err := r.integrate(&m, w.origin)
+		switch outcome {
+		case messageWaits:
+			r.waiting.add(w, lacks)
+		case messageApplied:
+			res.Applied++
+			r.waiting.forget(w)
+			ready = r.takeReady(ready, m.sender)
+		default:
+			r.waiting.forget(w)
+			if err != nil {
+				r.report(Problem{Dot: w.first, Err: err})
+			}
+		}
+	}
+	clear(ready[:cap(ready)])
+	r.dec.woken = ready[:0]
+}
+
+func (r *Runtime) takeReady(ready []*waitingMessage, id uuid.UUID) []*waitingMessage {
+	end := r.nextOf(id)
+	for w := r.waiting.take(id, end); w != nil; w = r.waiting.take(id, end) {
+		ready = append(ready, w)
+	}
+	return ready
+}
+
+// apply integrates a message whose dependencies are covered: all of it, or on a fault nothing.
+func (r *Runtime) apply(m *message, rep Rep, origin any) (err error) {
+	if rep == r.self {
+		if err := r.changeReplica(); err != nil {
+			return err
+		}
+	}
+	done := false
+	defer func() {
+		if done {
+			return
+		}
+		v := recover()
+		r.rollback()
+		if v != nil {
+			err = &PanicError{"applying a message", v}
+		}
+	}()
+	reps, ends := append(r.dec.reps[:0], rep), append(r.dec.ends[:0], m.end())
+	for i := range m.table {
+		reps, ends = append(reps, r.rep(m.table[i].id)), append(ends, m.table[i].end)
+	}
+	r.dec.reps, r.dec.ends = reps, ends
+	if err := r.applyOps(m, reps, ends); err != nil {
+		return fmt.Errorf("%w: %w", ErrInternal, err)
+	}
+	if r.document == uuid.Nil {
+		r.document = m.document
+	}
+	r.advance(rep, m.end(), m.lamport+m.count-1, reps[1:1+m.deps], ends[1:1+m.deps])
+	data := m.data
+	if !r.history.opts.Off || len(r.events.updates) > 0 {
+		content, _, _ := cutBstr(m.data)
+		data = r.intoSlab(content)
+	}
+	r.history.add(r, rep, m.start, m.end(), data)
+	r.finish(Update{Data: data, Kind: MessageUpdate, Origin: origin, Sender: m.sender, Start: m.start, End: m.end()})
+	done = true
+	return nil
+}
+
+// changeReplica takes a new replica ID: another copy writes under the present one.
+func (r *Runtime) changeReplica() error {
+	id, err := r.randomReplica()
+	if err != nil {
+		return err
+	}
+	old := r.replicas[r.self]
+	r.self = r.rep(id)
+	r.history.acked = 0
+	r.log.Warn("weft: another copy writes under this replica ID; took a new one", "old", old, "new", id)
+	r.events.put(queuedEvent{number: r.commits + 1, change: &ReplicaChange{old, id}})
+	return nil
+}
+
+func (r *Runtime) applyOps(m *message, reps []Rep, ends []uint64) error {
+	single := len(m.objects) == 1 && m.objects[0].class == classRoot
+	if single && r.dec.lastNode != nil && bytes.Equal(m.objBytes, r.dec.lastObj) {
+		return r.applyOp(m, &m.ops[0], r.dec.lastNode, m.start, reps, ends)
+	}
+	nodes := append(r.dec.nodes[:0], make([]*Node, len(m.objects))...)
+	r.dec.nodes = nodes
+	seq := m.start
+	for i := range m.ops {
+		f := &m.ops[i]
+		n := r.resolve(m, f.object, nodes, reps)
+		if n == nil {
+			r.keepOrphan(m, f, LocalDot{reps[0], seq}, reps, ends)
+		} else if err := r.applyOp(m, f, n, seq, reps, ends); err != nil {
+			return err
+		}
+		seq += f.dots
+	}
+	if single {
+		r.dec.lastObj, r.dec.lastNode = append(r.dec.lastObj[:0], m.objBytes...), nodes[0]
+	}
+	return nil
+}
+
+func (r *Runtime) applyOp(m *message, f *opFrame, n *Node, seq uint64, reps []Rep, ends []uint64) error {
+	if n.state != alive {
+		return nil // deleted: that is final and beats what others do to it meanwhile
+	}
+	dot := LocalDot{reps[0], seq}
+	r.touch(n)
+	if n.opaque != nil {
+		n.opaque.keep(opaqueOp{dot, f.dots, m.lamport + seq - m.start, f.payload, reps, ends})
+		return nil
+	}
+	op := &r.tx.op
+	*op = Op{Dot: dot, Dots: int(f.dots), Lamport: m.lamport + seq - m.start, node: n}
+	op.Reader = Reader{buf: f.payload, base: f.at, format: "operation", reps: reps, ends: ends, self: seq, own: true}
+	err := n.obj.Apply(op)
+	switch {
+	case err == nil:
+	case errors.Is(err, ErrNewerOp):
+		r.makeOpaque(n, dot)
+		n.opaque.keep(opaqueOp{dot, f.dots, m.lamport + seq - m.start, f.payload, reps, ends})
+	case errors.Is(err, ErrInvalidOp), errors.Is(err, ErrCorrupt):
+		r.problems = append(r.problems, Problem{Dot: r.Dot(dot), Object: n.String(), Err: err})
+	default:
+		return err
+	}
+	return nil
+}
+
+// resolve finds an object of a message, nil for one that was made by a dot and is not there: it was deleted, or never
+// made. It is asked anew for each operation: an earlier one may make the object.
+func (r *Runtime) resolve(m *message, i int, nodes []*Node, reps []Rep) *Node {
+	if nodes[i] != nil {
+		return nodes[i]
+	}
+	o := &m.objects[i]
+	switch o.class {
+	case classRoot:
+		nodes[i] = r.root(string(o.key), r.kindOf(o))
+	case classDot:
+		if n := r.made[LocalDot{reps[o.rep], o.seq}]; n != nil && n.kind == r.kindOf(o) {
+			nodes[i] = n
+		}
+	case classImplicit:
+		if p := r.resolve(m, o.parent, nodes, reps); p != nil && p.state == alive && p.depth() < r.limits.Depth {
+			nodes[i] = p.implicit(string(o.key), r.kindOf(o))
+		}
+	}
+	return nodes[i]
+}
+
+func (r *Runtime) kindOf(o *objectRef) *kindInfo {
+	if o.kind == 0 {
+		return r.kind(string(o.name))
+	}
+	if k := r.kindByCode[o.kind]; k != nil {
+		return k
+	}
+	return r.kind(wellKnown[o.kind])
+}

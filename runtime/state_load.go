@@ -1,0 +1,643 @@
+package runtime
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"slices"
+
+	"github.com/google/uuid"
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/seed1312cc15/weft/vclock"
+)
+
+// stateHeader is what stands in front of the objects of a state or delta.
+type stateHeader struct {
+	delta    bool
+	document uuid.UUID
+	ids      []uuid.UUID // ascending
+	ends     []uint64    // exclusive
+	bases    []uint64    // delta: per replica
+	live     bool
+	heads    []int
+	lamport  uint64
+	rd       Reader // at the kinds
+	local    []byte
+}
+
+// openState checks the checksums, decompresses, and reads the header. It allocates no more than a small multiple of the
+// input, decompressed states apart: those say their size, which Limits.DecodedBytes bounds and the data must reach.
+func openState(data []byte, lim *Limits) (*stateHeader, error) {
+	if len(data) > lim.StateBytes {
+		return nil, &LimitError{"StateBytes", uint64(len(data)), uint64(lim.StateBytes)}
+	}
+	h := &stateHeader{}
+	format := "state"
+	if !bytes.HasPrefix(data, magic) {
+		return nil, &DecodeError{Format: format, Field: "magic", Err: ErrCorrupt}
+	}
+	content, err := bstr(data[len(magic):], format)
+	if err != nil {
+		return nil, err
+	}
+	rd := Reader{buf: content, format: format}
+	switch v := rd.Byte("format"); {
+	case v == formatDelta:
+		h.delta = true
+	case v != formatState && rd.err == nil:
+		rd.Fail("format", ErrVersion)
+	}
+	if rd.Uvarint("features") != 0 {
+		rd.Fail("features", ErrVersion)
+	}
+	flags := rd.Byte("flags")
+	if flags&^stateKnown != 0 {
+		rd.Fail("flags", ErrVersion)
+	}
+	if flags&stateDocument != 0 {
+		copy(h.document[:], rd.Take("document", 16))
+	}
+	var canonical []byte
+	if flags&stateZstd != 0 {
+		canonical, h.local = inflate(&rd, lim)
+	} else {
+		canonical = rd.Bytes("canonical section")
+		rd.checksum("canonical section", 0)
+		at := rd.off
+		h.local = rd.Bytes("local section")
+		rd.checksum("local section", at)
+	}
+	if err := rd.Done(); err != nil {
+		return nil, err
+	}
+	h.rd = Reader{buf: canonical, format: format}
+	h.read(lim)
+	return h, h.rd.err
+}
+
+// checksum reads a CRC32C and compares it with that of everything from offset from on.
+func (r *Reader) checksum(field string, from int) {
+	at := r.off
+	sum := r.Take(field, 4)
+	if r.err == nil && binary.LittleEndian.Uint32(sum) != crc32.Checksum(r.buf[from:at], castagnoli) {
+		r.off = at
+		r.Fail(field, ErrChecksum)
+	}
+}
+
+// inflate decompresses both sections: the checksum first, then no further than the stated size.
+func inflate(rd *Reader, lim *Limits) (canonical, local []byte) {
+	size := rd.Uvarint("decompressed size")
+	packed := rd.Take("compressed sections", rd.Len()-4)
+	rd.checksum("compressed sections", 0)
+	if rd.err != nil {
+		return nil, nil
+	}
+	if most := uint64(lim.DecodedBytes); size > most {
+		rd.Fail("decompressed size", &LimitError{"DecodedBytes", size, most})
+		return nil, nil
+	}
+	if size > 200*uint64(len(packed))+1<<16 {
+		rd.Fail("decompressed size", &LimitError{"compression ratio", size / uint64(max(1, len(packed))), 200})
+		return nil, nil
+	}
+	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(max(size, 1)), zstd.WithDecodeAllCapLimit(true))
+	if err != nil {
+		rd.Fail("compressed sections", err)
+		return nil, nil
+	}
+	defer d.Close()
+	raw, err := d.DecodeAll(packed, make([]byte, 0, size))
+	if err != nil || uint64(len(raw)) != size {
+		rd.Fail("compressed sections", ErrCorrupt)
+		return nil, nil
+	}
+	in := Reader{buf: raw, format: rd.format}
+	canonical = in.Bytes("canonical section")
+	local = in.Rest()
+	if in.err != nil {
+		rd.Fail("compressed sections", in.err)
+	}
+	return canonical, local
+}
+
+func (h *stateHeader) read(lim *Limits) {
+	rd := &h.rd
+	n := rd.Count("replicas", 17)
+	if n > lim.Replicas {
+		rd.Fail("replicas", &LimitError{"Replicas", uint64(n), uint64(lim.Replicas)})
+		return
+	}
+	h.ids = make([]uuid.UUID, n)
+	for i := range h.ids {
+		copy(h.ids[i][:], rd.Take("replica", 16))
+		if i > 0 && bytes.Compare(h.ids[i-1][:], h.ids[i][:]) >= 0 || h.ids[i] == uuid.Nil {
+			rd.Fail("replica", ErrCorrupt)
+		}
+	}
+	h.ends = make([]uint64, n)
+	var sum uint64
+	for i := range h.ends {
+		h.ends[i] = rd.Uvarint("clock")
+		if h.ends[i] == 0 || h.ends[i] > maxEnd {
+			rd.Fail("clock", ErrCorrupt)
+		}
+		if sum += h.ends[i]; sum < h.ends[i] {
+			sum = ^uint64(0)
+		}
+	}
+	if h.delta {
+		h.readBase()
+	}
+	h.readHeads(n)
+	h.lamport = rd.Uvarint("lamport")
+	if rd.err == nil && (h.lamport > sum || h.lamport >= maxEnd || (h.lamport == 0) != (n == 0)) {
+		rd.Fail("lamport", ErrClockJump)
+	}
+}
+
+func (h *stateHeader) readBase() {
+	h.bases = make([]uint64, len(h.ends))
+	for i := range h.bases {
+		past := h.rd.Uvarint("base")
+		if past > h.ends[i] {
+			h.rd.Fail("base", ErrCorrupt)
+			return
+		}
+		h.bases[i] = h.ends[i] - past
+	}
+	switch h.rd.Byte("deletions") {
+	case 0:
+	case 1:
+		h.live = true
+	default:
+		h.rd.Fail("deletions", ErrCorrupt)
+	}
+}
+
+func (h *stateHeader) readHeads(n int) {
+	k := h.rd.Count("heads", 1)
+	if h.rd.err == nil && (k > n || (k == 0) != (n == 0)) {
+		h.rd.Fail("heads", ErrCorrupt)
+	}
+	at := -1
+	for i := range k {
+		d := h.rd.Uvarint("head")
+		if i == 0 {
+			d++
+		}
+		if d == 0 || d > uint64(n-1-at) {
+			h.rd.Fail("head", ErrCorrupt)
+			return
+		}
+		at += int(d)
+		h.heads = append(h.heads, at)
+	}
+}
+
+// clock returns what the state holds.
+func (h *stateHeader) clock() vclock.Clock {
+	c := make(vclock.Clock, len(h.ids))
+	for i, id := range h.ids {
+		c[id] = h.ends[i]
+	}
+	return c
+}
+
+// receiveState merges a state or delta: all of it, or on error nothing.
+func (r *Runtime) receiveState(data []byte, origin any) (Result, error) {
+	h, err := openState(data, &r.limits)
+	if err != nil {
+		return Result{}, err
+	}
+	if err := r.checkDocument(h.document); err != nil {
+		return Result{}, err
+	}
+	if err := r.checkBase(h); err != nil {
+		return Result{}, err
+	}
+	l := r.newLoader(h)
+	if len(r.replicas)-len(h.ids) > r.limits.Replicas {
+		return Result{}, &LimitError{"Replicas", uint64(len(r.replicas)), uint64(r.limits.Replicas)}
+	}
+	var res Result
+	news := !within(l.end, r.next)
+	if news || len(h.local) > 0 {
+		if err := l.merge(news); err != nil {
+			return Result{}, err
+		}
+	}
+	if news {
+		res.Applied++
+		u := Update{Kind: StateUpdate, Origin: origin}
+		if h.delta {
+			u.Kind = DeltaUpdate
+		}
+		if len(r.events.updates) > 0 {
+			u.Data = bytes.Clone(data)
+		}
+		r.finish(u)
+	} else {
+		res.Redundant++
+		r.commitObjects(&Commit{rt: r, Origin: origin, Load: true})
+	}
+	for _, w := range l.waiting {
+		// A message that is refused here was not applied there either.
+		if err := r.receiveMessage(w, origin, &res); err != nil {
+			r.log.Debug("weft: waiting message of a state refused", "error", err)
+		}
+	}
+	if news {
+		for _, id := range h.ids {
+			r.wake(id, &res)
+		}
+	}
+	return res, nil
+}
+
+func (r *Runtime) checkBase(h *stateHeader) error {
+	var need []vclock.Span
+	for i, b := range h.bases {
+		if have := r.nextOf(h.ids[i]); have < b {
+			need = append(need, vclock.Span{Replica: h.ids[i], Start: have, End: b})
+		}
+	}
+	if need != nil {
+		return &MissingDepsError{need}
+	}
+	return nil
+}
+
+// loader merges one state.
+type loader struct {
+	rt     *Runtime
+	h      *stateHeader
+	reps   []Rep    // the state's replicas here
+	end    []uint64 // per replica: what the state holds
+	base   []uint64 // per replica; nil for a full state
+	kinds  []*kindInfo
+	keys   [][]byte
+	nodes  []*Node // the state's objects, nil for those that are deleted here
+	listed map[*Node]bool
+	fresh  []*Node // made objects that were not here
+
+	floor     []uint64 // of the other side's deletion record, taken over
+	hasRecord bool
+	waiting   [][]byte
+}
+
+func (r *Runtime) newLoader(h *stateHeader) *loader {
+	l := &loader{rt: r, h: h, reps: make([]Rep, len(h.ids)), listed: make(map[*Node]bool)}
+	for i, id := range h.ids {
+		l.reps[i] = r.rep(id)
+	}
+	l.end = make([]uint64, len(r.replicas))
+	if h.delta {
+		l.base = make([]uint64, len(r.replicas))
+	}
+	for i, rep := range l.reps {
+		l.end[rep] = h.ends[i]
+		if h.delta {
+			l.base[rep] = h.bases[i]
+		}
+	}
+	return l
+}
+
+func (l *loader) merge(news bool) (err error) {
+	r := l.rt
+	done := false
+	defer func() {
+		if done {
+			return
+		}
+		v := recover()
+		r.rollback()
+		if v != nil {
+			err = &PanicError{"merging a state", v}
+		}
+	}()
+	if news {
+		if l.end[r.self] > r.next[r.self] && len(r.heads.reps) > 0 {
+			if err := r.changeReplica(); err != nil {
+				return err
+			}
+		}
+		if err := l.objects(); err != nil {
+			return err
+		}
+	}
+	if err := l.local(news); err != nil {
+		return err
+	}
+	if news {
+		if err := l.unlisted(); err != nil {
+			return err
+		}
+		l.orphans()
+		l.advance()
+	}
+	done = true
+	return nil
+}
+
+// advance joins clock, heads, Lamport timestamp and document ID.
+func (l *loader) advance() {
+	r := l.rt
+	theirs := make(map[Rep]bool, len(l.h.heads))
+	for _, i := range l.h.heads {
+		theirs[l.reps[i]] = true
+	}
+	for _, rep := range slices.Clone(r.heads.reps) {
+		// Our head is not maximal if they have it and something after it.
+		if r.next[rep] < l.end[rep] || r.next[rep] == l.end[rep] && !theirs[rep] {
+			r.heads.remove(rep)
+		}
+	}
+	for rep := range theirs {
+		if r.next[rep] < l.end[rep] {
+			r.heads.add(rep)
+		}
+	}
+	for i, rep := range l.reps {
+		r.next[rep] = max(r.next[rep], l.h.ends[i])
+	}
+	r.lamport = max(r.lamport, l.h.lamport)
+	if r.document == uuid.Nil {
+		r.document = l.h.document
+	}
+	if l.base == nil || l.h.live {
+		// What they deleted is not told one by one, unless their record was taken over.
+		floor := l.end
+		if l.hasRecord {
+			floor = l.floor
+		}
+		for _, rep := range l.reps {
+			r.deletions.raise(rep, floor[rep])
+		}
+	}
+}
+
+func (l *loader) objects() error {
+	rd := &l.h.rd
+	r := l.rt
+	if err := l.readKinds(); err != nil {
+		return err
+	}
+	count := rd.Count("objects", 2)
+	sections := make([]opaquePart, 0, min(count, 1024))
+	for i := 0; i < count && rd.err == nil; i++ {
+		n, p, stub := l.entry(i)
+		l.nodes = append(l.nodes, n)
+		if stub {
+			p.section = nil
+			p.end = nil
+		}
+		sections = append(sections, p)
+	}
+	if err := rd.Done(); err != nil {
+		return err
+	}
+	for i, n := range l.nodes {
+		if n == nil || sections[i].end == nil {
+			continue
+		}
+		l.listed[n] = true
+		if n.state != alive {
+			continue // dropped by its container, merged before
+		}
+		r.touch(n)
+		if n.opaque != nil {
+			n.opaque.add(r, []opaquePart{sections[i].clone()}, nil)
+			continue
+		}
+		if err := r.mergeSection(n, sections[i], r.next); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *loader) readKinds() error {
+	rd := &l.h.rd
+	n := rd.Count("kinds", 1)
+	last := ""
+	for i := 0; i < n && rd.err == nil; i++ {
+		code := rd.Uvarint("kind code")
+		name := ""
+		switch {
+		case code == 0:
+			b := rd.Bytes("kind name")
+			if name = string(b); name == "" || len(name) > maxKindName || kindCode(name) != 0 {
+				rd.Fail("kind name", ErrCorrupt)
+			}
+		case code < uint64(len(wellKnown)):
+			name = wellKnown[code]
+		default:
+			rd.Fail("kind code", ErrVersion)
+		}
+		if i > 0 && name <= last && rd.err == nil {
+			rd.Fail("kinds", ErrCorrupt)
+		}
+		last = name
+		if rd.err == nil {
+			l.kinds = append(l.kinds, l.rt.kind(name))
+		}
+	}
+	return rd.err
+}
+
+// entry reads one object's entry and finds the object: nil if it was deleted here, or is below one that was.
+func (l *loader) entry(i int) (n *Node, p opaquePart, stub bool) {
+	rd := &l.h.rd
+	r := l.rt
+	tag := rd.Uvarint("object")
+	class, stub := nodeClass(tag&3), tag&4 != 0
+	if tag>>3 >= uint64(len(l.kinds)) {
+		rd.Fail("object kind", ErrCorrupt)
+		return nil, p, stub
+	}
+	k := l.kinds[tag>>3]
+	switch class {
+	case classRoot:
+		if name := rd.Bytes("object name"); l.nameOK(name) {
+			n = r.root(string(name), k)
+		}
+	case classDot:
+		d := l.dot()
+		if rd.err == nil {
+			n = l.made(d, k)
+		}
+	case classImplicit:
+		back := rd.Uvarint("object parent")
+		key := l.key()
+		if back == 0 || back > uint64(i) {
+			rd.Fail("object parent", ErrCorrupt)
+			return nil, p, stub
+		}
+		parent := l.nodes[i-int(back)]
+		if parent != nil && parent.state == alive && rd.err == nil && l.nameOK(key) {
+			if parent.depth() >= r.limits.Depth {
+				rd.Fail("object parent", &LimitError{"Depth", uint64(r.limits.Depth) + 1, uint64(r.limits.Depth)})
+				return nil, p, stub
+			}
+			n = parent.implicit(string(key), k)
+		}
+	default:
+		rd.Fail("object class", ErrCorrupt)
+	}
+	if stub || rd.err != nil {
+		return n, p, stub
+	}
+	p = opaquePart{base: l.base, end: l.end, live: l.h.live}
+	section := Reader{buf: rd.Bytes("section"), base: rd.off, format: rd.format}
+	if len(section.buf) == 0 {
+		return n, p, stub
+	}
+	t := section.Count("section replicas", 1)
+	p.reps = make([]Rep, t)
+	for j := range p.reps {
+		at := section.Uvarint("section replica")
+		if at >= uint64(len(l.reps)) {
+			section.Fail("section replica", ErrCorrupt)
+			break
+		}
+		p.reps[j] = l.reps[at]
+	}
+	p.section = section.Rest()
+	if section.err != nil && rd.err == nil {
+		rd.err = section.err
+	}
+	return n, p, stub
+}
+
+func (l *loader) nameOK(name []byte) bool {
+	if most := l.rt.limits.NameBytes; len(name) > most {
+		l.h.rd.Fail("object name", &LimitError{"NameBytes", uint64(len(name)), uint64(most)})
+	}
+	return l.h.rd.err == nil
+}
+
+func (l *loader) key() []byte {
+	rd := &l.h.rd
+	if i := rd.Uvarint("object key"); i > 0 {
+		if i > uint64(len(l.keys)) {
+			rd.Fail("object key", ErrCorrupt)
+			return nil
+		}
+		return l.keys[i-1]
+	}
+	k := rd.Bytes("object key")
+	l.keys = append(l.keys, k)
+	return k
+}
+
+func (l *loader) dot() LocalDot {
+	rd := &l.h.rd
+	i, seq := rd.Uvarint("object dot"), rd.Uvarint("object dot")
+	if i >= uint64(len(l.reps)) || seq >= l.h.ends[i] {
+		rd.Fail("object dot", ErrCorrupt)
+		return LocalDot{}
+	}
+	return LocalDot{l.reps[i], seq}
+}
+
+// made finds a made object; one that is not here and not known to have been is made now and must find its container
+// before the end.
+func (l *loader) made(d LocalDot, k *kindInfo) *Node {
+	r := l.rt
+	if n := r.made[d]; n != nil {
+		if n.kind != k {
+			return nil
+		}
+		return n
+	}
+	if r.Covers(d) && r.opaques == 0 {
+		return nil
+	}
+	n := r.newNode(k, classDot)
+	n.dot = d
+	r.instantiate(n)
+	r.made[d] = n
+	r.journal = append(r.journal, undoRecord{node: n, create: true})
+	l.fresh = append(l.fresh, n)
+	return n
+}
+
+func (p opaquePart) clone() opaquePart {
+	p.section = bytes.Clone(p.section)
+	return p
+}
+
+// mergeSection hands a section to its object.
+func (r *Runtime) mergeSection(n *Node, p opaquePart, ours []uint64) error {
+	rd := &StateReader{node: n, base: p.base, end: p.end, ours: ours, live: p.live}
+	rd.Reader = Reader{buf: p.section, format: "object " + n.kind.name, reps: p.reps}
+	for _, rep := range p.reps {
+		rd.ends = append(rd.ends, p.end[rep])
+	}
+	if p.base != nil && len(p.section) > 0 {
+		if p.live {
+			rd.readLive()
+		} else {
+			rd.readDeletions()
+		}
+	}
+	if rd.err != nil {
+		return rd.err
+	}
+	if err := n.obj.Merge(rd); err != nil {
+		if errors.Is(err, ErrCorrupt) || errors.Is(err, ErrInvalidOp) || errors.Is(err, ErrLimit) {
+			return fmt.Errorf("%w: object %s: %w", ErrCorrupt, n, err)
+		}
+		return fmt.Errorf("%w: object %s: %w", ErrInternal, n, err)
+	}
+	return nil
+}
+
+// unlisted merges the initial state into every object here that the state does not list: what it had is deleted there,
+// unless they never knew it.
+func (l *loader) unlisted() error {
+	if l.base != nil && !l.h.live {
+		return nil // a delta with deletions lists every object that lost something
+	}
+	r := l.rt
+	var stack []*Node
+	for _, n := range r.roots {
+		stack = append(stack, n)
+	}
+	for _, n := range r.made {
+		stack = append(stack, n)
+	}
+	for len(stack) > 0 {
+		n := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		for _, k := range n.kids {
+			stack = append(stack, k)
+		}
+		if n.state != alive || n.opaque != nil || l.listed[n] || n.obj.Empty() {
+			continue
+		}
+		r.touch(n)
+		if err := r.mergeSection(n, opaquePart{base: l.base, end: l.end, live: l.h.live}, r.next); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// orphans drops made objects for which no container spoke up, unless an opaque one may be it.
+func (l *loader) orphans() {
+	if l.rt.opaques > 0 {
+		return
+	}
+	for _, n := range l.fresh {
+		if n.parent == nil && n.state == alive {
+			l.rt.drop(n)
+			l.rt.problems = append(l.rt.problems, Problem{Dot: l.rt.Dot(n.dot), Object: n.String(), Err: ErrCorrupt})
+		}
+	}
+}

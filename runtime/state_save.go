@@ -1,0 +1,361 @@
+package runtime
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
+	"hash/crc32"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/seed1312cc15/weft/vclock"
+)
+
+const (
+	stateZstd     = 1 << 0 // canonical and local section are compressed together
+	stateDocument = 1 << 1 // a document ID follows
+	stateKnown    = stateZstd | stateDocument
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// SaveOption changes how a state is written.
+type SaveOption func(*saveOptions)
+
+type saveOptions struct {
+	level zstd.EncoderLevel
+	local bool
+}
+
+// Compressed compresses the state with Zstandard (RFC 8878); level 1 is fast, 4 small.
+func Compressed(level int) SaveOption {
+	return func(o *saveOptions) { o.level = zstd.EncoderLevel(min(max(level, 1), 4)) }
+}
+
+// CanonicalOnly leaves the local section empty: no waiting messages, no deletion record, nothing of unknown kinds.
+func CanonicalOnly() SaveOption { return func(o *saveOptions) { o.local = false } }
+
+// Save returns the whole document: its canonical bytes, then what only this replica has (waiting messages, the deletion
+// record, parts of unknown kinds), each with a checksum. The caller owns the bytes. Cost: O(size).
+func (r *Runtime) Save(opts ...SaveOption) ([]byte, error) {
+	r.rlock()
+	defer r.mu.RUnlock()
+	return r.save(nil, opts...)
+}
+
+// SaveSince returns a delta: what a replica whose clock is at least min(c, own clock) lacks. A receiver that does not
+// cover that base gets *MissingDepsError. Its size follows the changes while the deletion record reaches back to c;
+// beyond, a delta also lists the runs of live dots.
+func (r *Runtime) SaveSince(c vclock.Clock, opts ...SaveOption) ([]byte, error) {
+	r.rlock()
+	defer r.mu.RUnlock()
+	base := make([]uint64, len(r.next))
+	for i, n := range r.next {
+		base[i] = min(n, c.Get(r.replicas[i]))
+	}
+	return r.save(base, opts...)
+}
+
+// Canonical returns the canonical bytes: equal for all replicas that have applied the same transactions (and know all
+// kinds in use).
+func (r *Runtime) Canonical() []byte {
+	r.rlock()
+	defer r.mu.RUnlock()
+	r.saving.Lock()
+	defer r.saving.Unlock()
+	return r.newSaver(nil).canonical(nil)
+}
+
+// Digest returns the SHA-256 of the format version and the canonical bytes: the question "are we in sync?" in 32 bytes.
+func (r *Runtime) Digest() [32]byte {
+	return sha256.Sum256(append([]byte{formatState}, r.Canonical()...))
+}
+
+func (r *Runtime) save(base []uint64, opts ...SaveOption) ([]byte, error) {
+	o := saveOptions{local: true}
+	for _, f := range opts {
+		f(&o)
+	}
+	r.saving.Lock()
+	defer r.saving.Unlock()
+	s := r.newSaver(base)
+	content := make([]byte, 0, 64)
+	format := byte(formatState)
+	if base != nil {
+		format = formatDelta
+	}
+	var flags byte
+	if r.document != uuid.Nil {
+		flags |= stateDocument
+	}
+	if o.level != 0 {
+		flags |= stateZstd
+	}
+	content = append(content, format, 0, flags)
+	if r.document != uuid.Nil {
+		content = append(content, r.document[:]...)
+	}
+	canonical := s.canonical(nil)
+	var local []byte
+	if o.local {
+		local = s.local()
+	}
+	if o.level == 0 {
+		content = slices.Grow(content, len(canonical)+len(local)+32)
+		content = appendUvarint(content, uint64(len(canonical)))
+		content = append(content, canonical...)
+		content = appendChecksum(content, content)
+		at := len(content)
+		content = appendUvarint(content, uint64(len(local)))
+		content = append(content, local...)
+		content = appendChecksum(content, content[at:])
+		return sealed(content), nil
+	}
+	raw := appendUvarint(nil, uint64(len(canonical)))
+	raw = append(append(raw, canonical...), local...)
+	packed, err := compress(raw, o.level)
+	if err != nil {
+		return nil, err
+	}
+	content = appendUvarint(content, uint64(len(raw)))
+	content = append(content, packed...)
+	return sealed(appendChecksum(content, content)), nil
+}
+
+func compress(raw []byte, level zstd.EncoderLevel) ([]byte, error) {
+	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(level), zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false))
+	if err != nil {
+		return nil, err
+	}
+	defer e.Close()
+	return e.EncodeAll(raw, nil), nil
+}
+
+func appendChecksum(b, of []byte) []byte {
+	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(of, castagnoli))
+}
+
+// sealed puts the magic tag and the byte-string head in front.
+func sealed(content []byte) []byte {
+	out := make([]byte, 0, len(magic)+5+len(content))
+	out = append(out, magic...)
+	out = bstrHeader(out, len(content))
+	return append(out, content...)
+}
+
+// saver writes one state.
+type saver struct {
+	rt    *Runtime
+	w     *StateWriter
+	base  []uint64
+	reps  []Rep    // replicas with dots, by ID
+	canon []uint32 // per replica: its number in reps
+	kinds []*kindInfo
+	keys  map[string]int
+	delta *deltaInfo
+	out   []byte
+}
+
+func (r *Runtime) newSaver(base []uint64) *saver {
+	s := &saver{rt: r, base: base, canon: make([]uint32, len(r.next)), keys: make(map[string]int)}
+	for i, n := range r.next {
+		if n > 0 {
+			s.reps = append(s.reps, Rep(i))
+		}
+	}
+	slices.SortFunc(s.reps, r.CompareReplicas)
+	for i, rep := range s.reps {
+		s.canon[rep] = uint32(i)
+	}
+	s.w = r.newStateWriter(base, r.next)
+	if base != nil {
+		s.delta = r.deletions.since(base)
+	}
+	return s
+}
+
+func (s *saver) uvarint(v uint64) { s.out = appendUvarint(s.out, v) }
+
+// canonical appends the canonical section; for a delta, its counterpart.
+func (s *saver) canonical(dst []byte) []byte {
+	nodes := s.nodes()
+	s.out = slices.Grow(dst, 1024)
+	s.clock()
+	s.uvarint(uint64(len(s.kinds)))
+	for _, k := range s.kinds {
+		s.uvarint(k.code)
+		if k.code == 0 {
+			s.uvarint(uint64(len(k.name)))
+			s.out = append(s.out, k.name...)
+		}
+	}
+	s.uvarint(uint64(len(nodes)))
+	for i, n := range nodes {
+		s.object(n, i)
+	}
+	for _, n := range nodes {
+		n.inState = 0
+	}
+	return s.out
+}
+
+// clock writes replicas, clock, base, heads and the Lamport timestamp.
+func (s *saver) clock() {
+	r := s.rt
+	s.uvarint(uint64(len(s.reps)))
+	for _, rep := range s.reps {
+		s.out = append(s.out, r.replicas[rep][:]...)
+	}
+	for _, rep := range s.reps {
+		s.uvarint(r.next[rep])
+	}
+	if s.base != nil {
+		for _, rep := range s.reps {
+			s.uvarint(r.next[rep] - s.base[rep])
+		}
+		if s.delta.live {
+			s.out = append(s.out, 1)
+		} else {
+			s.out = append(s.out, 0)
+		}
+	}
+	heads := make([]int, 0, len(r.heads.reps))
+	for _, rep := range r.heads.reps {
+		heads = append(heads, int(s.canon[rep]))
+	}
+	slices.Sort(heads)
+	s.uvarint(uint64(len(heads)))
+	last := 0
+	for _, h := range heads {
+		s.uvarint(uint64(h - last))
+		last = h
+	}
+	s.uvarint(r.lamport)
+}
+
+// nodes returns the objects to write, in canonical order: roots by name and kind, made objects by dot, then implicit
+// ones by (parent's place, key, kind), parents before children. It numbers them (inState) and collects their kinds.
+func (s *saver) nodes() []*Node {
+	r := s.rt
+	var roots, made []*Node
+	for _, n := range r.roots {
+		if s.wanted(n) {
+			roots = append(roots, n)
+		}
+	}
+	for _, n := range r.made {
+		if s.wanted(n) {
+			made = append(made, n)
+		}
+	}
+	slices.SortFunc(roots, func(a, b *Node) int {
+		return cmp.Or(strings.Compare(a.key, b.key), strings.Compare(a.kind.name, b.kind.name))
+	})
+	slices.SortFunc(made, func(a, b *Node) int { return r.CompareDots(a.dot, b.dot) })
+	nodes := append(roots, made...)
+	for i := 0; i < len(nodes); i++ {
+		n := nodes[i]
+		n.inState = i + 1
+		if len(n.kids) == 0 {
+			continue
+		}
+		at := len(nodes)
+		for _, k := range n.kids {
+			if s.wanted(k) {
+				nodes = append(nodes, k)
+			}
+		}
+		slices.SortFunc(nodes[at:], func(a, b *Node) int {
+			return cmp.Or(strings.Compare(a.key, b.key), strings.Compare(a.kind.name, b.kind.name))
+		})
+	}
+	seen := make(map[*kindInfo]bool)
+	for _, n := range nodes {
+		if !seen[n.kind] {
+			seen[n.kind] = true
+			s.kinds = append(s.kinds, n.kind)
+		}
+	}
+	slices.SortFunc(s.kinds, func(a, b *kindInfo) int { return strings.Compare(a.name, b.name) })
+	return nodes
+}
+
+// wanted reports whether an object, or one below it, has something to write.
+func (s *saver) wanted(n *Node) bool {
+	if n.obj != nil && n.opaque == nil && (!n.obj.Empty() || s.delta != nil && len(s.delta.byNode[n]) > 0) {
+		return true
+	}
+	for _, k := range n.kids {
+		if s.wanted(k) {
+			return true
+		}
+	}
+	return false
+}
+
+// object writes one entry: a tag (bits 0-1 class, bit 2: no state follows, then the kind's number), what identifies it,
+// and its section.
+func (s *saver) object(n *Node, i int) {
+	kind, _ := slices.BinarySearchFunc(s.kinds, n.kind, func(a, b *kindInfo) int { return strings.Compare(a.name, b.name) })
+	var section []byte
+	stub := n.obj == nil || n.opaque != nil
+	if !stub && (s.delta != nil || !n.obj.Empty()) {
+		section = s.w.section(n, s.delta)
+		if s.delta != nil && !s.delta.live && len(s.delta.byNode[n]) == 0 && len(section) == 1 {
+			stub = true // nothing changed: only "no deletions"
+		}
+	}
+	tag := uint64(n.class) | uint64(kind)<<3
+	if stub {
+		tag |= 4
+	}
+	s.uvarint(tag)
+	switch n.class {
+	case classRoot:
+		s.uvarint(uint64(len(n.key)))
+		s.out = append(s.out, n.key...)
+	case classDot:
+		s.uvarint(uint64(s.canon[n.dot.Rep]))
+		s.uvarint(n.dot.Seq)
+	case classImplicit:
+		s.uvarint(uint64(i - (n.parent.inState - 1)))
+		s.key(n.key)
+	}
+	if stub {
+		return
+	}
+	s.section(section, s.w.reps)
+}
+
+// key writes the key of an implicit object: field names recur, so each is spelled out once.
+func (s *saver) key(key string) {
+	if i, ok := s.keys[key]; ok {
+		s.uvarint(uint64(i) + 1)
+		return
+	}
+	s.keys[key] = len(s.keys)
+	s.uvarint(0)
+	s.uvarint(uint64(len(key)))
+	s.out = append(s.out, key...)
+}
+
+// section writes a length, the object's table of replicas as numbers of the state's table, and the section.
+func (s *saver) section(section []byte, reps []Rep) {
+	if len(section) == 0 {
+		s.uvarint(0)
+		return
+	}
+	size := uvarintLen(uint64(len(reps))) + len(section)
+	for _, rep := range reps {
+		size += uvarintLen(uint64(s.canon[rep]))
+	}
+	s.uvarint(uint64(size))
+	s.uvarint(uint64(len(reps)))
+	for _, rep := range reps {
+		s.uvarint(uint64(s.canon[rep]))
+	}
+	s.out = append(s.out, section...)
+}

@@ -1,0 +1,238 @@
+package runtime
+
+import (
+	goruntime "runtime"
+	"strconv"
+	"strings"
+	"unsafe"
+)
+
+// TxOption changes how one transaction or update is handled.
+type TxOption func(*callOptions)
+
+type callOptions struct{ origin any }
+
+// From tags what a call changes with where it came from: events carry the tag, so that a provider can skip what it
+// brought itself.
+func From(origin any) TxOption { return func(o *callOptions) { o.origin = origin } }
+
+// Transact runs fn with the write lock held and then emits all its operations as one message. If fn returns an error or
+// panics, every change is undone and nothing is emitted. A transaction without operations emits nothing.
+//
+// Inside fn use only the Tx: Transact, View, Receive and Load of the same document from the same goroutine return
+// ErrNested. What fn writes is visible to its own reads at once.
+func (r *Runtime) Transact(fn func(Tx) error, opts ...TxOption) error {
+	if err := r.lock(); err != nil {
+		return err
+	}
+	err := r.locked(fn, opts)
+	r.drain()
+	return err
+}
+
+// locked runs fn and releases the write lock. It is a frame of its own, never inlined, so that a goroutine that would
+// wait for itself finds it on its own stack.
+//
+//go:noinline
+func (r *Runtime) locked(fn func(Tx) error, opts []TxOption) error {
+	tx := &r.tx
+	done := false
+	defer func() {
+		if !done {
+			// A panic is on its way up (or the goroutine is ending).
+			r.rollback()
+		}
+		tx.ref.gen.Add(1)
+		r.unlock()
+	}()
+	if r.broken != nil {
+		done = true
+		return r.broken
+	}
+	tx.begin(r, r.self)
+	if len(opts) > 0 {
+		var o callOptions
+		for _, f := range opts {
+			f(&o)
+		}
+		tx.origin = o.origin
+	}
+	err := fn(Tx{&tx.ref, tx.ref.gen.Load()})
+	if err == nil {
+		err = r.commitLocal()
+	}
+	if err != nil {
+		r.rollback()
+	}
+	done = true
+	return err
+}
+
+// View runs fn with the read lock held: fn sees whole transactions, and the same state throughout.
+func (r *Runtime) View(fn func(Tx) error) error {
+	if !r.mu.TryRLock() {
+		if r.nested() {
+			return ErrNested
+		}
+		r.mu.RLock()
+	}
+	return r.viewed(fn)
+}
+
+//go:noinline
+func (r *Runtime) viewed(fn func(Tx) error) error {
+	ref := r.viewers.Get().(*txRef)
+	defer func() {
+		ref.gen.Add(1)
+		r.viewers.Put(ref)
+		r.mu.RUnlock()
+	}()
+	return fn(Tx{ref, ref.gen.Load()})
+}
+
+// Read returns what fn reads under View. It panics with ErrNested where View would return it.
+func Read[T any](r *Runtime, fn func(Tx) T) T {
+	var v T
+	if err := r.View(func(tx Tx) error { v = fn(tx); return nil }); err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// lock takes the write lock; ErrNested if this goroutine would wait for itself.
+func (r *Runtime) lock() error {
+	if r.mu.TryLock() {
+		return nil
+	}
+	if r.nested() {
+		return ErrNested
+	}
+	r.mu.Lock()
+	return nil
+}
+
+func (r *Runtime) unlock() { r.mu.Unlock() }
+
+// rlock takes the read lock for a short accessor; it panics where View would return ErrNested.
+func (r *Runtime) rlock() {
+	if !r.mu.TryRLock() {
+		if r.nested() {
+			panic(ErrNested)
+		}
+		r.mu.RLock()
+	}
+}
+
+// nested reports whether this goroutine already holds the lock of r. It is asked only when the lock is not free, so
+// that no edit pays for it: the goroutine looks for the frames of locked and viewed with this receiver on its own stack.
+func (r *Runtime) nested() bool {
+	var pcs [64]uintptr
+	found := false
+	for skip := 2; ; skip += len(pcs) {
+		n := goruntime.Callers(skip, pcs[:])
+		frames := goruntime.CallersFrames(pcs[:n])
+		for more := n > 0; more; {
+			var f goruntime.Frame
+			f, more = frames.Next()
+			if strings.HasSuffix(f.Function, ".(*Runtime).locked") || strings.HasSuffix(f.Function, ".(*Runtime).viewed") {
+				found = true
+			}
+		}
+		if n < len(pcs) || found {
+			break
+		}
+	}
+	if !found {
+		return false
+	}
+	// Some document's lock is held by this goroutine; the printed stack tells whether it is this one's.
+	buf := make([]byte, 64<<10)
+	for {
+		n := goruntime.Stack(buf, false)
+		if n < len(buf) {
+			buf = buf[:n]
+			break
+		}
+		buf = make([]byte, 2*len(buf))
+	}
+	addr := "(0x" + strconv.FormatUint(uint64(uintptr(unsafe.Pointer(r))), 16)
+	text := string(buf)
+	return strings.Contains(text, ".(*Runtime).locked"+addr) || strings.Contains(text, ".(*Runtime).viewed"+addr)
+}
+
+func (t *txState) begin(r *Runtime, sender Rep) {
+	t.sender, t.start, t.dots, t.lamport = sender, r.next[sender], 0, r.lamport+1
+	t.origin = nil
+	t.ops, t.recs, t.sealed = t.ops[:0], t.recs[:0], 0
+	t.reps, t.ends = append(t.reps[:0], sender), append(t.ends[:0], 0)
+	t.byRep = nil
+	t.deps = r.appendDeps(t)
+}
+
+// appendDeps puts the causally maximal dots of others into the message's table, by replica order.
+func (r *Runtime) appendDeps(t *txState) int {
+	n := 0
+	for _, rep := range r.heads.reps {
+		if rep != t.sender {
+			t.reps, t.ends = append(t.reps, rep), append(t.ends, r.next[rep])
+			n++
+		}
+	}
+	if n > 1 {
+		r.sortTable(t.reps[1:], t.ends[1:])
+	}
+	return n
+}
+
+func (r *Runtime) touch(n *Node) {
+	if n.touched != r.commits+1 {
+		n.touched = r.commits + 1
+		r.touched = append(r.touched, n)
+	}
+}
+
+// rollback undoes the open transaction. If undoing itself fails the document takes no more writes.
+func (r *Runtime) rollback() {
+	defer func() {
+		if v := recover(); v != nil {
+			r.broken = &PanicError{"rollback", v}
+			r.log.Error("weft: rollback failed, document is read-only", "panic", v)
+		}
+		r.endTx()
+	}()
+	for _, n := range r.touched {
+		if n.obj != nil {
+			n.obj.Rollback()
+		}
+		n.opaque.rollback()
+	}
+	for i := len(r.journal) - 1; i >= 0; i-- {
+		r.journal[i].undo(r)
+	}
+	r.deletions.discard()
+	r.problems = r.problems[:0]
+}
+
+func (r *Runtime) endTx() {
+	for _, n := range r.touched {
+		n.touched = 0
+	}
+	clear(r.touched)
+	clear(r.journal)
+	r.touched, r.journal = r.touched[:0], r.journal[:0]
+	clear(r.tx.recs)
+	r.tx.recs = r.tx.recs[:0]
+	r.tx.w, r.tx.op = OpWriter{}, Op{}
+}
+
+// commitObjects ends the transaction for every object that changed and returns the events they queued.
+func (r *Runtime) commitObjects(c *Commit) {
+	for _, n := range r.touched {
+		if n.obj != nil {
+			n.obj.Commit(c)
+		}
+		n.opaque.commit()
+	}
+	r.deletions.keep(r)
+	r.endTx()
+}

@@ -1,0 +1,202 @@
+package runtime
+
+import "sync/atomic"
+
+// Tx is the right to read, and inside Transact to write, one document. It is passed by value, costs no allocation and
+// must not be kept: after the function it was handed to has returned, plain reads panic with ErrTxEnded and everything
+// else returns it.
+type Tx struct {
+	ref *txRef
+	gen uint64
+}
+
+// txRef is what Txs of one lock holder point to. gen moves on when the holder ends, which ends every Tx of it.
+type txRef struct {
+	rt    *Runtime
+	gen   atomic.Uint64
+	write bool
+}
+
+// Runtime returns the document that the Tx is of.
+func (t Tx) Runtime() *Runtime {
+	if t.ref == nil {
+		return nil
+	}
+	return t.ref.rt
+}
+
+// Err returns nil while the Tx may be used with objects of n's document, else ErrTxEnded, ErrUnbound or
+// ErrForeignObject.
+func (t Tx) Err(n *Node) error {
+	switch {
+	case t.ref == nil || t.ref.gen.Load() != t.gen:
+		return ErrTxEnded
+	case n == nil:
+		return ErrUnbound
+	case n.rt != t.ref.rt:
+		return ErrForeignObject
+	}
+	return nil
+}
+
+// Read panics unless the Tx may be used with n: it opens every plain read of an object.
+func (t Tx) Read(n *Node) {
+	if err := t.Err(n); err != nil {
+		panic(err)
+	}
+}
+
+// Writable returns nil if n can be edited in this Tx, else an error that says why not.
+func (t Tx) Writable(n *Node) error {
+	if err := t.Err(n); err != nil {
+		return err
+	}
+	if !t.ref.write {
+		return ErrReadOnlyTx
+	}
+	return n.Err()
+}
+
+// Begin starts an operation on n. Write the payload, then call Apply or Commit of the writer; an operation that gets
+// neither leaves no trace. The writer is reused by the next Begin.
+func (t Tx) Begin(n *Node) (*OpWriter, error) {
+	if err := t.Writable(n); err != nil {
+		return nil, err
+	}
+	r := t.ref.rt
+	tx := &r.tx
+	tx.ops = tx.ops[:tx.sealed]
+	if n.class != classRoot {
+		tx.name(n)
+	}
+	tx.w = OpWriter{rt: r, node: n, start: tx.sealed, dot: LocalDot{tx.sender, tx.start + tx.dots}}
+	return &tx.w, nil
+}
+
+// Apply ends the operation, which takes n dots, and hands it to the object's Apply: own operations go the way of remote
+// ones. On error nothing is recorded.
+func (w *OpWriter) Apply(n int) error {
+	r := w.rt
+	tx := &r.tx
+	r.touch(w.node)
+	op := &tx.op
+	*op = Op{Dot: w.dot, Dots: n, Lamport: tx.lamport + tx.dots, Local: true, node: w.node}
+	op.Reader = Reader{buf: tx.ops[w.start:], format: "operation", reps: tx.reps, ends: tx.ends, self: w.dot.Seq, own: true}
+	if err := w.node.obj.Apply(op); err != nil {
+		return err
+	}
+	w.record(n)
+	return nil
+}
+
+// Commit ends the operation, which takes n dots, without calling the object's Apply: the caller changes the state
+// itself, exactly as Apply would. It is for objects whose local path is hot.
+func (w *OpWriter) Commit(n int) {
+	w.rt.touch(w.node)
+	w.record(n)
+}
+
+// Stamp returns the stamp of the operation's first dot.
+func (w *OpWriter) Stamp() Stamp {
+	return Stamp{w.rt.tx.lamport + w.rt.tx.dots, w.dot}
+}
+
+// Removed is Op.Removed for callers of Commit.
+func (w *OpWriter) Removed(target LocalDot, n uint64) { w.rt.noteDeletion(w.node, w.dot, target, n) }
+
+func (w *OpWriter) record(n int) {
+	tx := &w.rt.tx
+	tx.recs = append(tx.recs, opRecord{w.node, n, w.start, len(tx.ops)})
+	tx.sealed = len(tx.ops)
+	tx.dots += uint64(n)
+}
+
+// opRecord is one operation of the open transaction; its payload is ops[start:end].
+type opRecord struct {
+	node       *Node
+	dots       int
+	start, end int
+}
+
+// txState is the open write transaction of a runtime; its buffers are reused.
+type txState struct {
+	ref     txRef
+	sender  Rep
+	start   uint64 // first dot
+	dots    uint64 // taken so far
+	lamport uint64 // of the first dot
+	origin  any
+
+	ops    []byte // payloads, one after the other
+	sealed int    // bytes of ops that belong to recorded operations
+	recs   []opRecord
+	w      OpWriter
+	op     Op
+
+	// Table of the message: the sender, the dependencies, then other replicas in the order in which operations named
+	// them. ends[i] is 1 + the greatest dot named.
+	reps   []Rep
+	ends   []uint64
+	deps   int
+	byRep  map[Rep]int // used from a certain size on
+	commit Commit
+}
+
+const linearTable = 16
+
+// number returns the number of d's replica in the message's table and notes that d is named.
+func (t *txState) number(d LocalDot) uint64 {
+	if d.Rep == t.sender {
+		return 0
+	}
+	i := t.find(d.Rep)
+	if i < 0 {
+		i = len(t.reps)
+		t.reps = append(t.reps, d.Rep)
+		t.ends = append(t.ends, 0)
+		if t.byRep != nil {
+			t.byRep[d.Rep] = i
+		}
+	}
+	t.ends[i] = max(t.ends[i], d.Seq+1)
+	return uint64(i)
+}
+
+func (t *txState) find(rep Rep) int {
+	if len(t.reps) <= linearTable {
+		for i := 1; i < len(t.reps); i++ {
+			if t.reps[i] == rep {
+				return i
+			}
+		}
+		return -1
+	}
+	if t.byRep == nil {
+		t.byRep = make(map[Rep]int, 2*len(t.reps))
+		for i := 1; i < len(t.reps); i++ {
+			t.byRep[t.reps[i]] = i
+		}
+	}
+	if i, ok := t.byRep[rep]; ok {
+		return i
+	}
+	return -1
+}
+
+// find0 returns the number of a replica that number has put into the table; 0 for the sender.
+func (t *txState) find0(rep Rep) int {
+	if rep == t.sender {
+		return 0
+	}
+	return t.find(rep)
+}
+
+// name notes the dots that identify n, so that the message's table has their replicas.
+func (t *txState) name(n *Node) {
+	for n != nil && n.class == classImplicit {
+		n = n.parent
+	}
+	if n.class == classDot {
+		t.number(n.dot)
+	}
+}
