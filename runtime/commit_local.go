@@ -22,7 +22,7 @@ func (r *Runtime) commitLocal() error {
 	}
 	r.advance(tx.sender, tx.start+tx.dots, tx.lamport+tx.dots-1, tx.reps[1:1+tx.deps], tx.ends[1:1+tx.deps])
 	r.history.add(r, tx.sender, tx.start, tx.start+tx.dots, data)
-	r.finish(Update{
+	r.finish(&Update{
 		Data: data, Kind: MessageUpdate, Origin: tx.origin, Local: true,
 		Sender: r.replicas[tx.sender], Start: tx.start, End: tx.start + tx.dots,
 	})
@@ -68,7 +68,7 @@ func (r *Runtime) advance(sender Rep, end, lamport uint64, deps []Rep, ends []ui
 }
 
 // finish commits the touched objects and queues the update's event.
-func (r *Runtime) finish(u Update) {
+func (r *Runtime) finish(u *Update) {
 	c := &r.tx.commit
 	*c = Commit{rt: r, Origin: u.Origin, Local: u.Local, Load: u.Kind != MessageUpdate}
 	r.commits++

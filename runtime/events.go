@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -45,7 +46,6 @@ type Update struct {
 	Start, End uint64
 	// Local says that this runtime wrote it.
 	Local bool
-	rt    *Runtime
 }
 
 // Clock returns the clock of what the update depends on and brings, as far as its bytes tell: for a message its
@@ -78,36 +78,45 @@ type ReplicaChange struct{ Old, New vclock.Replica }
 
 // eventQueue delivers events after the lock is released, in commit order, one at a time, in the goroutine that finds
 // nobody else delivering. Another goroutine's commit may therefore return before its events ran.
+//
+//  1. Whoever has set draining, and only it, delivers; it clears draining when the queue is empty.
+//  2. direct is the first event of a lock holder that found nobody delivering and nothing queued: it need not pass
+//     through the queue, which an edit would pay for.
 type eventQueue struct {
+	draining atomic.Bool
+	pending  atomic.Int32 // events in queue
+	direct   queuedEvent  // belongs to the one who set draining
+	owned    bool         // the holder of the write lock has set draining
+
 	mu       sync.Mutex
 	queue    []queuedEvent
-	draining bool
-	pending  atomic.Int32 // len(queue) and more: lets a commit without subscribers skip the mutex
-	updates  []*subscriber[Update]
-	problems []*subscriber[Problem]
-	replica  []*subscriber[ReplicaChange]
+	updates  subscribers[Update]
+	problems subscribers[Problem]
+	replica  subscribers[ReplicaChange]
 }
 
 type queuedEvent struct {
-	number   uint64 // of the commit
-	update   Update
-	posts    []func()
-	problems []Problem
-	change   *ReplicaChange
+	number uint64 // of the commit
+	update Update
+	posts  []func()
 }
 
 // push queues what one commit has to tell; the write lock is held.
-func (q *eventQueue) push(r *Runtime, u Update, posts []func()) {
-	if len(q.updates) == 0 && len(posts) == 0 && len(r.problems) == 0 {
+func (q *eventQueue) push(r *Runtime, u *Update, posts []func()) {
+	for i := range r.problems {
+		p, n := r.problems[i], r.commits
+		posts = append(posts, func() { q.problems.send(r, &p, n) })
+	}
+	r.problems = r.problems[:0]
+	if !q.updates.any() && len(posts) == 0 {
 		return
 	}
-	u.rt = r
-	e := queuedEvent{number: r.commits, update: u, posts: posts}
-	if len(r.problems) > 0 {
-		e.problems = append(e.problems, r.problems...)
-		r.problems = r.problems[:0]
+	if !q.owned && q.pending.Load() == 0 && q.draining.CompareAndSwap(false, true) {
+		q.owned = true
+		q.direct.number, q.direct.update, q.direct.posts = r.commits, *u, posts
+		return
 	}
-	q.put(e)
+	q.put(queuedEvent{r.commits, *u, posts})
 }
 
 func (q *eventQueue) put(e queuedEvent) {
@@ -117,86 +126,110 @@ func (q *eventQueue) put(e queuedEvent) {
 	q.pending.Add(1)
 }
 
-// drain delivers what is queued unless somebody else is at it.
-func (r *Runtime) drain() {
-	q := &r.events
-	if q.pending.Load() == 0 {
-		return
-	}
-	q.mu.Lock()
-	if q.draining {
-		q.mu.Unlock()
-		return
-	}
-	q.draining = true
-	for i := 0; ; i++ {
-		if i == len(q.queue) {
-			clear(q.queue)
-			q.queue = q.queue[:0]
-			break
-		}
-		e := q.queue[i]
-		q.queue[i] = queuedEvent{}
-		if i > 1024 {
-			q.queue = append(q.queue[:0:0], q.queue[i+1:]...)
-			i = -1
-		}
-		q.mu.Unlock()
-		r.deliver(e)
-		q.pending.Add(-1)
-		q.mu.Lock()
-	}
-	q.draining = false
-	q.mu.Unlock()
+// claim ends the lock holder's part: it returns whether the caller must deliver. The write lock is held.
+func (q *eventQueue) claim() bool {
+	own := q.owned
+	q.owned = false
+	return own
 }
 
-func (r *Runtime) deliver(e queuedEvent) {
+// drain delivers what is queued unless somebody else is at it; own says that the caller has set draining.
+func (r *Runtime) drain(own bool) {
 	q := &r.events
+	if own {
+		r.deliver(&q.direct)
+		q.direct.posts, q.direct.update.Data, q.direct.update.Origin = nil, nil, nil
+	}
+	for {
+		if !own {
+			if q.pending.Load() == 0 || !q.draining.CompareAndSwap(false, true) {
+				return
+			}
+		}
+		for q.pending.Load() > 0 {
+			q.mu.Lock()
+			batch := q.queue
+			q.queue = nil
+			q.mu.Unlock()
+			for i := range batch {
+				r.deliver(&batch[i])
+				q.pending.Add(-1)
+			}
+		}
+		q.draining.Store(false)
+		own = false
+	}
+}
+
+func (r *Runtime) deliver(e *queuedEvent) {
 	if e.update.Kind != 0 {
-		send(r, &q.updates, e.update, e.number)
+		r.events.updates.send(r, &e.update, e.number)
 	}
 	for _, f := range e.posts {
 		f()
 	}
-	for _, p := range e.problems {
-		send(r, &q.problems, p, e.number)
-	}
-	if e.change != nil {
-		send(r, &q.replica, *e.change, e.number)
+}
+
+// subscribers is a list of handlers. Lists are replaced under the event lock, never changed in place: a delivery may be
+// walking one.
+type subscribers[E any] struct {
+	list atomic.Pointer[[]*subscriber[E]]
+}
+
+type subscriber[E any] struct {
+	fn   func(E)
+	from uint64 // number of the first commit it hears of
+	gone atomic.Bool
+}
+
+func (s *subscribers[E]) any() bool { return s.list.Load() != nil }
+
+// add subscribes fn to what is committed from now on; the write lock is held.
+func (s *subscribers[E]) add(r *Runtime, fn func(E)) (stop func()) {
+	x := &subscriber[E]{fn: fn, from: r.commits + 1}
+	s.change(r, func(l []*subscriber[E]) []*subscriber[E] { return append(l[:len(l):len(l)], x) })
+	return func() {
+		x.gone.Store(true)
+		s.change(r, func(l []*subscriber[E]) []*subscriber[E] {
+			return slices.DeleteFunc(slices.Clone(l), func(y *subscriber[E]) bool { return x == y })
+		})
 	}
 }
 
-func send[E any](r *Runtime, subs *[]*subscriber[E], e E, number uint64) {
+func (s *subscribers[E]) change(r *Runtime, f func([]*subscriber[E]) []*subscriber[E]) {
 	r.events.mu.Lock()
-	list := *subs
-	r.events.mu.Unlock()
-	for _, s := range list {
-		r.events.mu.Lock()
-		gone := s.gone || s.from > number
-		r.events.mu.Unlock()
-		if !gone {
-			callHandler(r, s.fn, e)
+	defer r.events.mu.Unlock()
+	var list []*subscriber[E]
+	if p := s.list.Load(); p != nil {
+		list = *p
+	}
+	if list = f(list); len(list) == 0 {
+		s.list.Store(nil)
+	} else {
+		s.list.Store(&list)
+	}
+}
+
+// send calls every handler that was there when the event was committed.
+func (s *subscribers[E]) send(r *Runtime, e *E, number uint64) {
+	p := s.list.Load()
+	if p == nil {
+		return
+	}
+	for _, x := range *p {
+		if x.from <= number && !x.gone.Load() {
+			callHandler(r, x.fn, e)
 		}
 	}
 }
 
-func callHandler[E any](r *Runtime, fn func(E), e E) {
+func callHandler[E any](r *Runtime, fn func(E), e *E) {
 	defer func() {
 		if v := recover(); v != nil {
 			r.log.Error("weft: event handler panicked", "panic", v)
 		}
 	}()
-	fn(e)
-}
-
-// call runs f; a panic in it is logged and ends there.
-func (r *Runtime) call(where string, f func()) {
-	defer func() {
-		if v := recover(); v != nil {
-			r.log.Error("weft: panic in "+where, "panic", v)
-		}
-	}()
-	f()
+	fn(*e)
 }
 
 // OnUpdate calls fn for every transaction from now on, own and others', and for every state or delta that brought
@@ -216,38 +249,12 @@ func (r *Runtime) OnReplicaChange(fn func(ReplicaChange)) (stop func()) {
 	return subscribe(r, &r.events.replica, fn)
 }
 
-func subscribe[E any](r *Runtime, subs *[]*subscriber[E], fn func(E)) func() {
+func subscribe[E any](r *Runtime, subs *subscribers[E], fn func(E)) func() {
 	if err := r.lock(); err != nil {
 		panic(err)
 	}
 	defer r.unlock()
-	return subscribeLocked(r, subs, fn)
-}
-
-// subscribeLocked adds a handler for what is committed from now on; the write lock is held. Lists are replaced, never
-// changed in place, since a delivery may be walking them.
-func subscribeLocked[E any](r *Runtime, subs *[]*subscriber[E], fn func(E)) func() {
-	s := &subscriber[E]{fn: fn, from: r.commits + 1}
-	mu := &r.events.mu
-	mu.Lock()
-	*subs = append((*subs)[:len(*subs):len(*subs)], s)
-	mu.Unlock()
-	return func() {
-		mu.Lock()
-		defer mu.Unlock()
-		s.gone = true
-		*subs = without(*subs, s)
-	}
-}
-
-func without[T comparable](list []T, x T) []T {
-	kept := make([]T, 0, len(list))
-	for _, t := range list {
-		if t != x {
-			kept = append(kept, t)
-		}
-	}
-	return kept
+	return subs.add(r, fn)
 }
 
 // SaveAndSubscribe returns a saved state and calls fn for every update from that very state on: nothing is missed and
@@ -260,5 +267,5 @@ func (r *Runtime) SaveAndSubscribe(fn func(Update)) (state []byte, stop func(), 
 	if state, err = r.save(nil); err != nil {
 		return nil, nil, err
 	}
-	return state, subscribeLocked(r, &r.events.updates, fn), nil
+	return state, r.events.updates.add(r, fn), nil
 }

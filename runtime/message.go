@@ -88,6 +88,18 @@ func bstrHeader(b []byte, n int) []byte {
 	return binary.BigEndian.AppendUint32(append(b, 0x5a), uint32(n))
 }
 
+func bstrHeaderLen(n int) int {
+	switch {
+	case n < 24:
+		return 1
+	case n < 1<<8:
+		return 2
+	case n < 1<<16:
+		return 3
+	}
+	return 5
+}
+
 // bstr returns the content of the CBOR byte string that data consists of.
 func bstr(data []byte, format string) ([]byte, error) {
 	content, rest, ok := cutBstr(data)
@@ -118,7 +130,7 @@ func cutBstr(data []byte) (content, rest []byte, ok bool) {
 	default:
 		return nil, nil, false
 	}
-	if n > len(data)-head || len(bstrHeader(nil, n)) != head {
+	if n > len(data)-head || head != bstrHeaderLen(n) {
 		return nil, nil, false
 	}
 	return data[head : head+n : head+n], data[head+n:], true

@@ -50,8 +50,8 @@ func (r *Runtime) Receive(data []byte, opts ...TxOption) (Result, error) {
 	if err := r.lock(); err != nil {
 		return Result{}, err
 	}
-	res, err := r.receive(data, o.origin)
-	r.drain()
+	res, own, err := r.receive(data, o.origin)
+	r.drain(own)
 	return res, err
 }
 
@@ -67,24 +67,27 @@ func (r *Runtime) Load(data []byte, opts ...TxOption) error {
 	return err
 }
 
-func (r *Runtime) receive(data []byte, origin any) (Result, error) {
-	defer r.unlock()
+func (r *Runtime) receive(data []byte, origin any) (res Result, own bool, err error) {
+	defer func() {
+		own = r.events.claim()
+		r.unlock()
+	}()
 	if r.broken != nil {
-		return Result{}, r.broken
+		return res, false, r.broken
 	}
 	kind, err := KindOf(data)
 	if err != nil {
-		return Result{}, err
+		return res, false, err
 	}
 	switch kind {
 	case MessageUpdate:
-		var res Result
-		err := r.receiveMessage(data, origin, &res)
-		return res, err
+		err = r.receiveMessage(data, origin, &res)
 	case BundleUpdate:
-		return r.receiveBundle(data, origin)
+		res, err = r.receiveBundle(data, origin)
+	default:
+		res, err = r.receiveState(data, origin)
 	}
-	return r.receiveState(data, origin)
+	return res, false, err
 }
 
 // KindOf returns what kind of update data claims to be, by its first bytes.
@@ -227,7 +230,8 @@ func (r *Runtime) refuse(rep Rep, d vclock.Dot, err error) {
 
 // report queues a problem of no transaction.
 func (r *Runtime) report(p Problem) {
-	r.events.put(queuedEvent{number: r.commits + 1, problems: []Problem{p}})
+	n := r.commits + 1
+	r.events.push(r, &Update{}, []func(){func() { r.events.problems.send(r, &p, n) }})
 }
 
 func (r *Runtime) letWait(m *message, origin any, lacks vclock.Dot, res *Result) error {
@@ -321,12 +325,12 @@ func (r *Runtime) apply(m *message, rep Rep, origin any) (err error) {
 	}
 	r.advance(rep, m.end(), m.lamport+m.count-1, reps[1:1+m.deps], ends[1:1+m.deps])
 	data := m.data
-	if !r.history.opts.Off || len(r.events.updates) > 0 {
+	if !r.history.opts.Off || r.events.updates.any() {
 		content, _, _ := cutBstr(m.data)
 		data = r.intoSlab(content)
 	}
 	r.history.add(r, rep, m.start, m.end(), data)
-	r.finish(Update{Data: data, Kind: MessageUpdate, Origin: origin, Sender: m.sender, Start: m.start, End: m.end()})
+	r.finish(&Update{Data: data, Kind: MessageUpdate, Origin: origin, Sender: m.sender, Start: m.start, End: m.end()})
 	done = true
 	return nil
 }
@@ -341,7 +345,8 @@ func (r *Runtime) changeReplica() error {
 	r.self = r.rep(id)
 	r.history.acked = 0
 	r.log.Warn("weft: another copy writes under this replica ID; took a new one", "old", old, "new", id)
-	r.events.put(queuedEvent{number: r.commits + 1, change: &ReplicaChange{old, id}})
+	e, n := ReplicaChange{old, id}, r.commits+1
+	r.events.push(r, &Update{}, []func(){func() { r.events.replica.send(r, &e, n) }})
 	return nil
 }
 

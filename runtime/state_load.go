@@ -232,11 +232,11 @@ func (r *Runtime) receiveState(data []byte, origin any) (Result, error) {
 	}
 	if news {
 		res.Applied++
-		u := Update{Kind: StateUpdate, Origin: origin}
+		u := &Update{Kind: StateUpdate, Origin: origin}
 		if h.delta {
 			u.Kind = DeltaUpdate
 		}
-		if len(r.events.updates) > 0 {
+		if r.events.updates.any() {
 			u.Data = bytes.Clone(data)
 		}
 		r.finish(u)

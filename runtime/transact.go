@@ -25,8 +25,8 @@ func (r *Runtime) Transact(fn func(Tx) error, opts ...TxOption) error {
 	if err := r.lock(); err != nil {
 		return err
 	}
-	err := r.locked(fn, opts)
-	r.drain()
+	err, own := r.locked(fn, opts)
+	r.drain(own)
 	return err
 }
 
@@ -34,7 +34,7 @@ func (r *Runtime) Transact(fn func(Tx) error, opts ...TxOption) error {
 // wait for itself finds it on its own stack.
 //
 //go:noinline
-func (r *Runtime) locked(fn func(Tx) error, opts []TxOption) error {
+func (r *Runtime) locked(fn func(Tx) error, opts []TxOption) (err error, own bool) {
 	tx := &r.tx
 	done := false
 	defer func() {
@@ -43,11 +43,12 @@ func (r *Runtime) locked(fn func(Tx) error, opts []TxOption) error {
 			r.rollback()
 		}
 		tx.ref.gen.Add(1)
+		own = r.events.claim()
 		r.unlock()
 	}()
 	if r.broken != nil {
 		done = true
-		return r.broken
+		return r.broken, false
 	}
 	tx.begin(r, r.self)
 	if len(opts) > 0 {
@@ -57,7 +58,7 @@ func (r *Runtime) locked(fn func(Tx) error, opts []TxOption) error {
 		}
 		tx.origin = o.origin
 	}
-	err := fn(Tx{&tx.ref, tx.ref.gen.Load()})
+	err = fn(Tx{&tx.ref, tx.ref.gen.Load()})
 	if err == nil {
 		err = r.commitLocal()
 	}
@@ -65,7 +66,7 @@ func (r *Runtime) locked(fn func(Tx) error, opts []TxOption) error {
 		r.rollback()
 	}
 	done = true
-	return err
+	return err, false
 }
 
 // View runs fn with the read lock held: fn sees whole transactions, and the same state throughout.
