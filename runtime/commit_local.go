@@ -70,11 +70,16 @@ func (r *Runtime) advance(sender Rep, end, lamport uint64, deps []Rep, ends []ui
 // finish commits the touched objects and queues the update's event.
 func (r *Runtime) finish(u *Update) {
 	c := &r.tx.commit
-	*c = Commit{rt: r, Origin: u.Origin, Local: u.Local, Load: u.Kind != MessageUpdate}
+	c.rt, c.Local, c.Load = r, u.Local, u.Kind != MessageUpdate
+	if c.Origin != nil || u.Origin != nil {
+		c.Origin = u.Origin
+	}
 	r.commits++
 	r.commitObjects(c)
 	r.events.push(r, u, c.posts)
-	c.posts = nil
+	if c.posts != nil {
+		c.posts = nil
+	}
 }
 
 // sortTable sorts replicas by ID, ends along with them.

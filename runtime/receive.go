@@ -43,14 +43,10 @@ type decoder struct {
 // Errors: *DecodeError, *LimitError, ErrWrongDocument, *MissingDepsError (delta), *EquivocationError, *ClockJumpError,
 // ErrRefused, ErrNested, ErrInternal.
 func (r *Runtime) Receive(data []byte, opts ...TxOption) (Result, error) {
-	var o callOptions
-	for _, f := range opts {
-		f(&o)
-	}
 	if err := r.lock(); err != nil {
 		return Result{}, err
 	}
-	res, own, err := r.receive(data, o.origin)
+	res, own, err := r.receive(data, originOf(opts))
 	r.drain(own)
 	return res, err
 }

@@ -16,6 +16,17 @@ type callOptions struct{ origin any }
 // brought itself.
 func From(origin any) TxOption { return func(o *callOptions) { o.origin = origin } }
 
+func originOf(opts []TxOption) any {
+	if len(opts) == 0 {
+		return nil
+	}
+	var o callOptions
+	for _, f := range opts {
+		f(&o)
+	}
+	return o.origin
+}
+
 // Transact runs fn with the write lock held and then emits all its operations as one message. If fn returns an error or
 // panics, every change is undone and nothing is emitted. A transaction without operations emits nothing.
 //
@@ -42,7 +53,7 @@ func (r *Runtime) locked(fn func(Tx) error, opts []TxOption) (err error, own boo
 			// A panic is on its way up (or the goroutine is ending).
 			r.rollback()
 		}
-		tx.ref.gen.Add(1)
+		tx.ref.gen++
 		own = r.events.claim()
 		r.unlock()
 	}()
@@ -51,14 +62,8 @@ func (r *Runtime) locked(fn func(Tx) error, opts []TxOption) (err error, own boo
 		return r.broken, false
 	}
 	tx.begin(r, r.self)
-	if len(opts) > 0 {
-		var o callOptions
-		for _, f := range opts {
-			f(&o)
-		}
-		tx.origin = o.origin
-	}
-	err = fn(Tx{&tx.ref, tx.ref.gen.Load()})
+	tx.origin = originOf(opts)
+	err = fn(Tx{&tx.ref, tx.ref.gen})
 	if err == nil {
 		err = r.commitLocal()
 	}
@@ -84,11 +89,11 @@ func (r *Runtime) View(fn func(Tx) error) error {
 func (r *Runtime) viewed(fn func(Tx) error) error {
 	ref := r.viewers.Get().(*txRef)
 	defer func() {
-		ref.gen.Add(1)
+		ref.gen++
 		r.viewers.Put(ref)
 		r.mu.RUnlock()
 	}()
-	return fn(Tx{ref, ref.gen.Load()})
+	return fn(Tx{ref, ref.gen})
 }
 
 // Read returns what fn reads under View. It panics with ErrNested where View would return it.
@@ -218,12 +223,11 @@ func (r *Runtime) endTx() {
 	for _, n := range r.touched {
 		n.touched = 0
 	}
-	clear(r.touched)
-	clear(r.journal)
-	r.touched, r.journal = r.touched[:0], r.journal[:0]
-	clear(r.tx.recs)
-	r.tx.recs = r.tx.recs[:0]
-	r.tx.w, r.tx.op = OpWriter{}, Op{}
+	// The buffers keep stale pointers to objects of this document, which does no harm while they are small.
+	if cap(r.touched)+cap(r.journal)+cap(r.tx.recs) > 4096 {
+		r.touched, r.journal, r.tx.recs = nil, nil, nil
+	}
+	r.touched, r.journal, r.tx.recs = r.touched[:0], r.journal[:0], r.tx.recs[:0]
 }
 
 // commitObjects ends the transaction for every object that changed and returns the events they queued.

@@ -1,7 +1,5 @@
 package runtime
 
-import "sync/atomic"
-
 // Tx is the right to read, and inside Transact to write, one document. It is passed by value, costs no allocation and
 // must not be kept: after the function it was handed to has returned, plain reads panic with ErrTxEnded and everything
 // else returns it.
@@ -10,10 +8,11 @@ type Tx struct {
 	gen uint64
 }
 
-// txRef is what Txs of one lock holder point to. gen moves on when the holder ends, which ends every Tx of it.
+// txRef is what Txs of one lock holder point to. gen moves on when the holder ends, which ends every Tx of it. It is
+// written under the lock only; a Tx that is used after its end races with that, which is the mistake that it reports.
 type txRef struct {
 	rt    *Runtime
-	gen   atomic.Uint64
+	gen   uint64
 	write bool
 }
 
@@ -29,7 +28,7 @@ func (t Tx) Runtime() *Runtime {
 // ErrForeignObject.
 func (t Tx) Err(n *Node) error {
 	switch {
-	case t.ref == nil || t.ref.gen.Load() != t.gen:
+	case t.ref == nil || t.ref.gen != t.gen:
 		return ErrTxEnded
 	case n == nil:
 		return ErrUnbound
