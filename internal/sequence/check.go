@@ -1,6 +1,7 @@
 package sequence
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"unicode/utf8"
@@ -125,7 +126,7 @@ func (s *Sequence) spans() []*span {
 // checkLIDs tests invariant 2.
 func (s *Sequence) checkLIDs() error {
 	all := s.spans()
-	slices.SortFunc(all, func(a, b *span) int { return int(int64(a.first) - int64(b.first)) })
+	slices.SortFunc(all, func(a, b *span) int { return cmp.Compare(a.first, b.first) })
 	next := LID(0)
 	for _, sp := range all {
 		if sp.n == 0 || sp.first != next {
@@ -161,7 +162,7 @@ func (s *Sequence) checkContent() error {
 			return broken(3, "wide span %d has %d elements", sp.first, sp.n)
 		}
 	}
-	slices.SortFunc(used, func(a, b *span) int { return int(int64(a.off) - int64(b.off)) })
+	slices.SortFunc(used, func(a, b *span) int { return cmp.Compare(a.off, b.off) })
 	for i := 1; i < len(used); i++ {
 		if used[i-1].off+used[i-1].bytes() > used[i].off {
 			return broken(3, "spans %d and %d share content", used[i-1].first, used[i].first)

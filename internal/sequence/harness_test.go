@@ -26,7 +26,9 @@ func (r reversed) repOf(id uuid.UUID) uint32 {
 	return r.rep(int(id[0])<<24 | int(id[1])<<16 | int(id[2])<<8 | int(id[3]))
 }
 
-func (r reversed) id(d plain.Dot) sequence.ID { return sequence.ID{Rep: r.repOf(d.Replica), Seq: d.Seq} }
+func (r reversed) id(d plain.Dot) sequence.ID {
+	return sequence.ID{Rep: r.repOf(d.Replica), Seq: d.Seq}
+}
 
 // op is one operation as it would travel.
 type op struct {
@@ -214,4 +216,3 @@ func shared(t testing.TB, name string) *os.File {
 	t.Cleanup(func() { f.Close() })
 	return f
 }
-

@@ -193,12 +193,12 @@ func (t *tree) setParent(in *inner, kid, parent uint32, pos int) {
 	k.parent, k.pos = parent, uint16(pos)
 }
 
-// ensureTop puts a root above kid, which is the root so far.
-func (t *tree) ensureTop(kid uint32, atLeaves bool) uint32 {
+// ensureTop puts a root above kid of width w, which is the root so far.
+func (t *tree) ensureTop(kid uint32, w width, atLeaves bool) uint32 {
 	h := t.newInner(atLeaves)
 	in := t.inners[h]
 	in.kids[0], in.n = kid, 1
-	in.vis[0], in.u16[0], in.byt[0] = t.total.vis, t.total.u16, t.total.byt
+	in.add(0, w)
 	t.setParent(in, kid, h, 0)
 	t.top = h
 	return h
@@ -238,7 +238,10 @@ func (t *tree) splitInner(p uint32, pos int) (uint32, int) {
 	q := t.newInner(in.atLeaves)
 	to := t.inners[q]
 	mid := cut(pos, fan)
-	var moved width
+	var moved, stays width
+	for i := range mid {
+		stays = stays.plus(in.widthAt(i))
+	}
 	for i := mid; i < fan; i++ {
 		moved = moved.plus(in.widthAt(i))
 		t.setParent(in, in.kids[i], q, i-mid)
@@ -249,7 +252,7 @@ func (t *tree) splitInner(p uint32, pos int) (uint32, int) {
 	copy(to.byt[:], in.byt[mid:])
 	to.n, in.n = uint16(fan-mid), uint16(mid)
 	if in.parent == 0 {
-		t.ensureTop(p, false)
+		t.ensureTop(p, stays.plus(moved), false)
 	}
 	t.raise(in.parent, in.pos, moved.neg())
 	t.addKid(in.parent, int(in.pos)+1, q)
@@ -299,7 +302,7 @@ func (t *tree) above(h uint32) uint32 {
 	if p := t.leaves[h].parent; p != 0 {
 		return p
 	}
-	return t.ensureTop(h, true)
+	return t.ensureTop(h, t.total, true)
 }
 
 func (t *tree) linkAfter(g, h uint32) {

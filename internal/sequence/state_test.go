@@ -1,0 +1,163 @@
+package sequence_test
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"github.com/seed1312cc15/weft/internal/plain"
+	"github.com/seed1312cc15/weft/internal/sequence"
+	"github.com/seed1312cc15/weft/internal/trace"
+)
+
+// byAgent is an owner's table of replicas: numbers in order of first use.
+type byAgent struct {
+	reps    []uint32
+	numbers map[uint32]int
+}
+
+func (b *byAgent) number(rep uint32) int {
+	if n, ok := b.numbers[rep]; ok {
+		return n
+	}
+	if b.numbers == nil {
+		b.numbers = map[uint32]int{}
+	}
+	b.numbers[rep] = len(b.reps)
+	b.reps = append(b.reps, rep)
+	return len(b.reps) - 1
+}
+
+func (b *byAgent) rep(n int) (uint32, bool) {
+	if n >= len(b.reps) {
+		return 0, false
+	}
+	return b.reps[n], true
+}
+
+func same(rep uint32) int { return int(rep) }
+
+func known(n int) (uint32, bool) { return uint32(n), n < 1<<20 }
+
+// save returns the canonical bytes of s. Equal sequences of replicas that share a numbering give equal bytes.
+func save(s *sequence.Sequence) []byte { return s.AppendState(nil, same) }
+
+// reload loads the bytes into a new sequence and tests that they are saved again as they were.
+func reload(t testing.TB, order sequence.Order, data []byte, content bool) *sequence.Sequence {
+	t.Helper()
+	st, err := sequence.Decode(data, known, sequence.Limits{Order: order})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := sequence.New(order, content)
+	if err := s.Load(st); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Check(); err != nil {
+		t.Fatal(err)
+	}
+	if again := save(s); !bytes.Equal(again, data) {
+		t.Fatalf("loaded from %x, saved as %x", data, again)
+	}
+	return s
+}
+
+func TestStateOfRealTraces(t *testing.T) {
+	for _, name := range []string{"automerge-paper", "sveltecomponent", "friendsforever", "git-makefile"} {
+		tr := readTrace(t, name)
+		var s *sequence.Sequence
+		if tr.Concurrent {
+			s = sharedReplay(t, tr)
+		} else {
+			s = localReplay(t, tr, nil)
+		}
+		if err := s.Check(); err != nil {
+			t.Fatal(err)
+		}
+		if textOf(t, s) != tr.End {
+			t.Fatalf("%s: the text differs", name)
+		}
+		start := time.Now()
+		data := save(s)
+		saved := time.Since(start)
+		start = time.Now()
+		u := reload(t, plainOrder{}, data, true)
+		t.Logf("%s: %d bytes of structure, saved in %v, loaded and checked in %v", name, len(data)-len(tr.End), saved, time.Since(start))
+		if textOf(t, u) != tr.End {
+			t.Fatalf("%s: the loaded text differs", name)
+		}
+	}
+}
+
+// sharedReplay replays a concurrent trace without twins.
+func sharedReplay(t testing.TB, tr *trace.Trace) *sequence.Sequence {
+	t.Helper()
+	next := map[int]uint64{}
+	sent := make([][]op, len(tr.Txns))
+	seqs := map[int]*sequence.Sequence{}
+	reader := sequence.New(plainOrder{}, true)
+	receive := func(s *sequence.Sequence, ops []op) {
+		for _, o := range ops {
+			if o.hide == nil {
+				if _, err := s.Integrate(o.id, o.n, []byte(o.text), o.origin); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, d := range o.hide {
+				if _, err := s.Hide(d.ID, d.N, nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	for i, missing := range tr.Deliveries() {
+		txn := &tr.Txns[i]
+		s := seqs[txn.Agent]
+		if s == nil {
+			s = sequence.New(plainOrder{}, true)
+			seqs[txn.Agent] = s
+		}
+		for _, j := range missing {
+			receive(s, sent[j])
+		}
+		sent[i] = editSequence(t, s, uint32(txn.Agent), next, txn)
+		receive(reader, sent[i])
+	}
+	return reader
+}
+
+func editSequence(t testing.TB, s *sequence.Sequence, rep uint32, next map[int]uint64, txn *trace.Txn) (ops []op) {
+	t.Helper()
+	for _, p := range txn.Patches {
+		if p.Deleted > 0 {
+			h, err := s.DeleteRange(p.Pos, p.Deleted, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ops = append(ops, op{hide: h})
+			next[txn.Agent]++
+		}
+		if p.Inserted != "" {
+			o := op{id: sequence.ID{Rep: rep, Seq: next[txn.Agent]}, n: len([]rune(p.Inserted)), text: p.Inserted}
+			var err error
+			if o.origin, _, err = s.Insert(p.Pos, o.id, o.n, o.text); err != nil {
+				t.Fatal(err)
+			}
+			next[txn.Agent] += uint64(o.n)
+			ops = append(ops, o)
+		}
+	}
+	return ops
+}
+
+func TestStateOfGeneratedHistories(t *testing.T) {
+	for seed := range uint64(60) {
+		tr := plain.GenerateConcurrent(seed, 2+int(seed%8), 120)
+		reader := replay(t, tr, func(r *replica) {
+			l := *r
+			l.s = reload(t, r.order, save(r.s), true)
+			l.compare()
+		})
+		reload(t, reader.order, save(reader.s), true)
+	}
+}
