@@ -98,25 +98,10 @@ func (r *Runtime) checkHistory() error {
 }
 
 func (r *Runtime) checkNodes() error {
-	var stack []*Node
-	for key, n := range r.roots {
-		if n.class != classRoot || n.key != key.name || n.kind != key.kind {
-			return fmt.Errorf("root %s stands under another name", n)
-		}
-		stack = append(stack, n)
+	if err := r.checkTable(); err != nil {
+		return err
 	}
-	for d, n := range r.made {
-		if n.class != classDot || n.dot != d {
-			return fmt.Errorf("object %s stands under another dot", n)
-		}
-		if n.state == alive && n.parent == nil && r.opaques == 0 {
-			return fmt.Errorf("object %s has no container", n)
-		}
-		stack = append(stack, n)
-	}
-	for len(stack) > 0 {
-		n := stack[len(stack)-1]
-		stack = stack[:len(stack)-1]
+	for _, n := range r.allNodes() {
 		if n.state != alive {
 			return fmt.Errorf("object %s is in the table but not alive", n)
 		}
@@ -128,8 +113,24 @@ func (r *Runtime) checkNodes() error {
 				return fmt.Errorf("object %s: %w", n, err)
 			}
 		}
-		for _, k := range n.kids {
-			stack = append(stack, k)
+	}
+	return nil
+}
+
+func (r *Runtime) checkTable() error {
+	r.table.Lock()
+	defer r.table.Unlock()
+	for key, n := range r.roots {
+		if n.class != classRoot || n.key != key.name || n.kind != key.kind {
+			return fmt.Errorf("root %s stands under another name", n)
+		}
+	}
+	for d, n := range r.made {
+		if n.class != classDot || n.dot != d {
+			return fmt.Errorf("object %s stands under another dot", n)
+		}
+		if n.state == alive && n.parent == nil && r.opaques == 0 {
+			return fmt.Errorf("object %s has no container", n)
 		}
 	}
 	return nil

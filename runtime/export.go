@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -29,17 +30,7 @@ func (x *Exporter) Node(n *Node) any {
 
 // Implicit renders the implicit children of n that hold something, by key.
 func (x *Exporter) Implicit(n *Node) map[string]any {
-	return x.group(n.kids)
-}
-
-func (x *Exporter) group(kids map[kidKey]*Node) map[string]any {
-	nodes := make([]*Node, 0, len(kids))
-	for _, k := range kids {
-		if k.Holds() {
-			nodes = append(nodes, k)
-		}
-	}
-	return x.named(nodes)
+	return x.named(n.children())
 }
 
 // named renders objects by key; where two kinds share a key, both appear with the kind added.
@@ -50,6 +41,7 @@ func (x *Exporter) named(nodes []*Node) map[string]any {
 		}
 		return strings.Compare(a.kind.name, b.kind.name)
 	})
+	nodes = slices.DeleteFunc(nodes, func(n *Node) bool { return !n.Holds() })
 	out := make(map[string]any, len(nodes))
 	for i, n := range nodes {
 		key := n.key
@@ -66,12 +58,9 @@ func (r *Runtime) Export() map[string]any {
 	r.rlock()
 	defer r.mu.RUnlock()
 	x := &Exporter{rt: r, Value: exportValue}
-	var nodes []*Node
-	for _, n := range r.roots {
-		if n.Holds() {
-			nodes = append(nodes, n)
-		}
-	}
+	r.table.Lock()
+	nodes := slices.Collect(maps.Values(r.roots))
+	r.table.Unlock()
 	return x.named(nodes)
 }
 

@@ -152,11 +152,13 @@ func (r *Runtime) buildMessage() []byte {
 	if tx.dots != 1 {
 		flags |= flagCount
 	}
-	if r.document != uuid.Nil {
-		flags |= flagDocument
-	}
-	if r.opts.WallTime {
-		flags |= flagWall
+	if genesis := r.replicas[tx.sender] == GenesisReplica; !genesis { // that has the same bytes for everyone
+		if r.document != uuid.Nil {
+			flags |= flagDocument
+		}
+		if r.opts.WallTime {
+			flags |= flagWall
+		}
 	}
 	b := append(r.dec.scratch[:0], formatMessage, flags)
 	b = append(b, r.replicas[tx.sender][:]...)

@@ -2,6 +2,8 @@ package runtime
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -194,19 +196,18 @@ func (n *Node) implicit(key string, k *kindInfo) *Node {
 // ImplicitChildren calls yield for each implicit child of this kind, in no order. Children that hold nothing may or may
 // not be among them.
 func (n *Node) ImplicitChildren(kind string, yield func(key string, c *Node) bool) {
-	n.rt.table.Lock()
-	kids := make([]*Node, 0, len(n.kids))
-	for k, c := range n.kids {
-		if k.kind.name == kind {
-			kids = append(kids, c)
-		}
-	}
-	n.rt.table.Unlock()
-	for _, c := range kids {
-		if !yield(c.key, c) {
+	for _, c := range n.children() {
+		if c.kind.name == kind && !yield(c.key, c) {
 			return
 		}
 	}
+}
+
+// children lists the implicit children.
+func (n *Node) children() []*Node {
+	n.rt.table.Lock()
+	defer n.rt.table.Unlock()
+	return slices.Collect(maps.Values(n.kids))
 }
 
 // Holds reports whether the object or any object below it differs from its initial state.
@@ -214,18 +215,31 @@ func (n *Node) Holds() bool {
 	if n.opaque != nil || n.obj != nil && !n.obj.Empty() {
 		return true
 	}
-	n.rt.table.Lock()
-	kids := make([]*Node, 0, len(n.kids))
-	for _, c := range n.kids {
-		kids = append(kids, c)
-	}
-	n.rt.table.Unlock()
-	for _, c := range kids {
+	for _, c := range n.children() {
 		if c.Holds() {
 			return true
 		}
 	}
 	return false
+}
+
+// allNodes lists every object that is alive, parents of implicit ones before them.
+func (r *Runtime) allNodes() []*Node {
+	r.table.Lock()
+	defer r.table.Unlock()
+	nodes := make([]*Node, 0, len(r.roots)+len(r.made))
+	for _, n := range r.roots {
+		nodes = append(nodes, n)
+	}
+	for _, n := range r.made {
+		nodes = append(nodes, n)
+	}
+	for i := 0; i < len(nodes); i++ {
+		for _, k := range nodes[i].kids {
+			nodes = append(nodes, k)
+		}
+	}
+	return nodes
 }
 
 // Create makes (or finds) the child that the operation or entry with this dot creates. Only Apply and Merge may call it.

@@ -123,7 +123,7 @@ func (r *Runtime) receiveMessage(data []byte, origin any, res *Result) error {
 	if err := r.checkDocument(m.document); err != nil {
 		return err
 	}
-	outcome, lacks, err := r.integrate(m, origin)
+	outcome, lacks, err := r.integrate(m, origin, false)
 	switch outcome {
 	case messageKnown:
 		res.Redundant++
@@ -154,8 +154,9 @@ const (
 	messageApplied
 )
 
-// integrate looks at a parsed message: known, waiting for a dot, refused, or applied now.
-func (r *Runtime) integrate(m *message, origin any) (outcome, vclock.Dot, error) {
+// integrate looks at a parsed message: known, waiting for a dot, refused, or applied now. woken says that it comes out of
+// the waiting room, where it is still listed.
+func (r *Runtime) integrate(m *message, origin any, woken bool) (outcome, vclock.Dot, error) {
 	var none vclock.Dot
 	first := vclock.Dot{Replica: m.sender, Seq: m.start}
 	rep, seen := r.repOf[m.sender]
@@ -175,11 +176,11 @@ func (r *Runtime) integrate(m *message, origin any) (outcome, vclock.Dot, error)
 			return messageRefused, none, r.equivocation(rep, first, "a transaction that is applied ends inside this one")
 		}
 	}
-	if w := r.waiting.byDot[first]; w != nil {
-		if !bytes.Equal(w.data, m.data) {
-			return messageRefused, none, &EquivocationError{first, "another transaction with this dot is waiting"}
-		}
-		if m.start > have {
+	if len(r.waiting.byDot) > 0 && !woken {
+		if w := r.waiting.byDot[first]; w != nil {
+			if !bytes.Equal(w.data, m.data) {
+				return messageRefused, none, &EquivocationError{first, "another transaction with this dot is waiting"}
+			}
 			return messageKnown, none, nil
 		}
 	}
@@ -263,7 +264,7 @@ func (r *Runtime) wake(id uuid.UUID, res *Result) {
 			r.report(Problem{Dot: w.first, Err: err})
 			continue
 		}
-		outcome, lacks, err := r.integrate(&m, w.origin)
+		outcome, lacks, err := r.integrate(&m, w.origin, true)
 		switch outcome {
 		case messageWaits:
 			r.waiting.add(w, lacks)
@@ -356,7 +357,9 @@ func (r *Runtime) applyOps(m *message, reps []Rep, ends []uint64) error {
 	seq := m.start
 	for i := range m.ops {
 		f := &m.ops[i]
+		r.table.Lock()
 		n := r.resolve(m, f.object, nodes, reps)
+		r.table.Unlock()
 		if n == nil {
 			r.keepOrphan(m, f, LocalDot{reps[0], seq}, reps, ends)
 		} else if err := r.applyOp(m, f, n, seq, reps, ends); err != nil {

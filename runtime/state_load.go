@@ -390,7 +390,9 @@ func (l *loader) objects() error {
 	count := rd.Count("objects", 2)
 	sections := make([]opaquePart, 0, min(count, 1024))
 	for i := 0; i < count && rd.err == nil; i++ {
+		r.table.Lock()
 		n, p, stub := l.entry(i)
+		r.table.Unlock()
 		l.nodes = append(l.nodes, n)
 		if stub {
 			p.section = nil
@@ -444,7 +446,9 @@ func (l *loader) readKinds() error {
 		}
 		last = name
 		if rd.err == nil {
+			l.rt.table.Lock()
 			l.kinds = append(l.kinds, l.rt.kind(name))
+			l.rt.table.Unlock()
 		}
 	}
 	return rd.err
@@ -605,19 +609,7 @@ func (l *loader) unlisted() error {
 		return nil // a delta with deletions lists every object that lost something
 	}
 	r := l.rt
-	var stack []*Node
-	for _, n := range r.roots {
-		stack = append(stack, n)
-	}
-	for _, n := range r.made {
-		stack = append(stack, n)
-	}
-	for len(stack) > 0 {
-		n := stack[len(stack)-1]
-		stack = stack[:len(stack)-1]
-		for _, k := range n.kids {
-			stack = append(stack, k)
-		}
+	for _, n := range r.allNodes() {
 		if n.state != alive || n.opaque != nil || l.listed[n] || n.obj.Empty() {
 			continue
 		}
@@ -636,7 +628,9 @@ func (l *loader) orphans() {
 	}
 	for _, n := range l.fresh {
 		if n.parent == nil && n.state == alive {
+			l.rt.table.Lock()
 			l.rt.drop(n)
+			l.rt.table.Unlock()
 			l.rt.problems = append(l.rt.problems, Problem{Dot: l.rt.Dot(n.dot), Object: n.String(), Err: ErrCorrupt})
 		}
 	}

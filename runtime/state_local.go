@@ -13,8 +13,8 @@ const (
 	localOpaque    = 3
 )
 
-// local encodes the local section.
-func (s *saver) local() []byte {
+// local encodes the local section; without all, only what would be lost otherwise.
+func (s *saver) local(all bool) []byte {
 	r := s.rt
 	var out []byte
 	record := func(tag uint64, content []byte) {
@@ -24,14 +24,14 @@ func (s *saver) local() []byte {
 			out = append(out, content...)
 		}
 	}
-	if ws := r.waiting.sorted(); len(ws) > 0 {
+	if ws := r.waiting.sorted(); len(ws) > 0 && all {
 		b := appendUvarint(nil, uint64(len(ws)))
 		for _, w := range ws {
 			b = append(appendUvarint(b, uint64(len(w.data))), w.data...)
 		}
 		record(localWaiting, b)
 	}
-	if s.base == nil {
+	if s.base == nil && all {
 		record(localDeletions, s.deletionRecord())
 	}
 	record(localOpaque, s.opaque())
@@ -91,6 +91,8 @@ func (l *loader) kindName(rd *Reader) *kindInfo {
 // path finds the object that objectPath wrote: nil if it is deleted.
 func (l *loader) path(rd *Reader) *Node {
 	r := l.rt
+	r.table.Lock()
+	defer r.table.Unlock()
 	class := rd.Uvarint("object class")
 	k := l.kindName(rd)
 	var n *Node
@@ -194,7 +196,7 @@ func (l *loader) clockOf(rd *Reader) []uint64 {
 
 func (s *saver) opaque() []byte {
 	r := s.rt
-	nodes := r.opaqueNodes()
+	nodes := append(r.opaqueNodes(), r.orphanNodes()...)
 	if len(nodes) == 0 {
 		return nil
 	}
@@ -269,25 +271,28 @@ func (l *loader) table(rd *Reader) []Rep {
 
 // opaqueNodes lists opaque objects by path.
 func (r *Runtime) opaqueNodes() []*Node {
+	if r.opaques == 0 {
+		return nil
+	}
 	var out []*Node
-	var stack []*Node
-	for _, n := range r.roots {
-		stack = append(stack, n)
-	}
-	for _, n := range r.made {
-		stack = append(stack, n)
-	}
-	for len(stack) > 0 {
-		n := stack[len(stack)-1]
-		stack = stack[:len(stack)-1]
-		for _, k := range n.kids {
-			stack = append(stack, k)
-		}
+	for _, n := range r.allNodes() {
 		if n.opaque != nil && n.opaque.holds() {
 			out = append(out, n)
 		}
 	}
 	slices.SortFunc(out, func(a, b *Node) int { return bytes.Compare([]byte(a.String()), []byte(b.String())) })
+	return out
+}
+
+// orphanNodes lists what was done to objects that only an opaque container can have made, as nodes of no table.
+func (r *Runtime) orphanNodes() []*Node {
+	out := make([]*Node, 0, len(r.orphans))
+	for key, o := range r.orphans {
+		n := r.newNode(key.kind, classDot)
+		n.dot, n.opaque = key.dot, o
+		out = append(out, n)
+	}
+	slices.SortFunc(out, func(a, b *Node) int { return r.CompareDots(a.dot, b.dot) })
 	return out
 }
 

@@ -35,7 +35,8 @@ func Compressed(level int) SaveOption {
 	return func(o *saveOptions) { o.level = zstd.EncoderLevel(min(max(level, 1), 4)) }
 }
 
-// CanonicalOnly leaves the local section empty: no waiting messages, no deletion record, nothing of unknown kinds.
+// CanonicalOnly leaves waiting messages and the deletion record out. Objects of unknown kinds stay: they stand nowhere
+// else.
 func CanonicalOnly() SaveOption { return func(o *saveOptions) { o.local = false } }
 
 // Save returns the whole document: its canonical bytes, then what only this replica has (waiting messages, the deletion
@@ -99,10 +100,7 @@ func (r *Runtime) save(base []uint64, opts ...SaveOption) ([]byte, error) {
 		content = append(content, r.document[:]...)
 	}
 	canonical := s.canonical(nil)
-	var local []byte
-	if o.local {
-		local = s.local()
-	}
+	local := s.local(o.local)
 	if o.level == 0 {
 		content = slices.Grow(content, len(canonical)+len(local)+32)
 		content = appendUvarint(content, uint64(len(canonical)))
@@ -240,6 +238,8 @@ func (s *saver) clock() {
 // ones by (parent's place, key, kind), parents before children. It numbers them (inState) and collects their kinds.
 func (s *saver) nodes() []*Node {
 	r := s.rt
+	r.table.Lock() // readers may be making handles
+	defer r.table.Unlock()
 	var roots, made []*Node
 	for _, n := range r.roots {
 		if s.wanted(n) {

@@ -212,8 +212,12 @@ func (r *Runtime) rollback() {
 		}
 		n.opaque.rollback()
 	}
-	for i := len(r.journal) - 1; i >= 0; i-- {
-		r.journal[i].undo(r)
+	if len(r.journal) > 0 {
+		r.table.Lock()
+		for i := len(r.journal) - 1; i >= 0; i-- {
+			r.journal[i].undo(r)
+		}
+		r.table.Unlock()
 	}
 	r.deletions.discard()
 	r.problems = r.problems[:0]
