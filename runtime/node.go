@@ -193,11 +193,11 @@ func (n *Node) implicit(key string, k *kindInfo) *Node {
 	return c
 }
 
-// ImplicitChildren calls yield for each implicit child of this kind, in no order. Children that hold nothing may or may
-// not be among them.
+// ImplicitChildren calls yield for each implicit child of this kind, of any kind if it is empty, in no order. Children
+// that hold nothing may or may not be among them.
 func (n *Node) ImplicitChildren(kind string, yield func(key string, c *Node) bool) {
 	for _, c := range n.children() {
-		if c.kind.name == kind && !yield(c.key, c) {
+		if (kind == "" || c.kind.name == kind) && !yield(c.key, c) {
 			return
 		}
 	}
@@ -315,6 +315,11 @@ func (u undoRecord) undo(r *Runtime) {
 		c.state = alive
 		if c.class == classDot {
 			r.made[c.dot] = c
+		}
+		for _, k := range c.kids { // those named first after the drop have no note of their own
+			if k.state == deleted {
+				undoRecord{node: k}.undo(r)
+			}
 		}
 	}
 }
