@@ -143,10 +143,7 @@ func (d *decoder) decode(rep func(int) (uint32, bool), lim Limits) {
 	if d.err != nil {
 		return
 	}
-	d.maxSum = maxElements
-	if lim.MaxElements > 0 && lim.MaxElements < maxElements {
-		d.maxSum = uint32(lim.MaxElements)
-	}
+	d.setLimits(lim)
 	d.base = d.pos
 	d.r = bitcol.NewReader(d.data[d.pos:])
 	if d.readCodes(); d.err != nil {
@@ -156,6 +153,20 @@ func (d *decoder) decode(rep func(int) (uint32, bool), lim Limits) {
 		return
 	}
 	d.finish()
+}
+
+func (d *decoder) setLimits(lim Limits) {
+	d.maxSum = maxElements
+	if lim.MaxElements > 0 && lim.MaxElements < maxElements {
+		d.maxSum = uint32(lim.MaxElements)
+	}
+}
+
+// tooMany records that the elements go beyond the limit.
+func (d *decoder) tooMany() {
+	if d.err == nil {
+		d.err = &DecodeError{Offset: d.pos, Field: "number of elements", Err: ErrLimit}
+	}
 }
 
 // fail records the first error, at the present position.

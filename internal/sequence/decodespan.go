@@ -53,7 +53,7 @@ func (d *decoder) readSpan(i, context int) int {
 	}
 	if n > uint64(d.maxSum-d.st.count) {
 		d.pos = d.base + d.r.Offset()
-		d.err = &DecodeError{Offset: d.pos, Field: "number of elements", Err: ErrLimit}
+		d.tooMany()
 		return 0
 	}
 	if seq > maxSeq-n {

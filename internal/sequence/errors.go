@@ -17,6 +17,8 @@ var (
 	ErrOrigin = errors.New("sequence: impossible origin")
 	// ErrCount says that a number of elements is not positive or does not match the text that came with it.
 	ErrCount = errors.New("sequence: count of elements does not match the text")
+	// ErrDot says that a seq is 2^53 or more.
+	ErrDot = errors.New("sequence: seq out of range")
 	// ErrRange says that an index is outside the visible list, or inside a code point.
 	ErrRange = errors.New("sequence: index out of range")
 	// ErrNotEmpty says that Load met a sequence that has elements.

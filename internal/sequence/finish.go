@@ -1,7 +1,6 @@
 package sequence
 
 import (
-	"cmp"
 	"encoding/binary"
 	"errors"
 	"slices"
@@ -160,10 +159,7 @@ func (d *decoder) uniqueSorted() bool {
 	for i := range order {
 		order[i] = int32(i)
 	}
-	slices.SortFunc(order, func(a, b int32) int {
-		x, y := &runs[a], &runs[b]
-		return cmp.Or(cmp.Compare(x.rep, y.rep), cmp.Compare(x.seq, y.seq))
-	})
+	slices.SortFunc(order, func(a, b int32) int { return compareRuns(&runs[a], &runs[b]) })
 	for i := 1; i < len(order); i++ {
 		a, b := order[i-1], order[i]
 		if runs[a].rep == runs[b].rep && runs[a].seq+uint64(spans[a].n) > runs[b].seq {

@@ -12,7 +12,7 @@ type gap struct {
 // returns their first LID. With content, text is valid UTF-8 of n code points.
 //
 // It returns *UnknownElementError when the parent is not there, ErrDuplicate when one of the dots already is,
-// ErrOrigin, ErrCount or ErrFull, and then nothing is changed. Cost: O(1) next to the last insert or where the
+// ErrDot, ErrOrigin, ErrCount or ErrFull, and then nothing is changed. Cost: O(1) next to the last insert or where the
 // parent has no other child on that side, else O(log n) plus what stands between the new elements and a
 // concurrent sibling.
 func (s *Sequence) Integrate(id ID, n int, text []byte, o Origin) (LID, error) {
@@ -20,8 +20,8 @@ func (s *Sequence) Integrate(id ID, n int, text []byte, o Origin) (LID, error) {
 	if err := s.take(n, w, len(text)); err != nil {
 		return 0, err
 	}
-	if id.Seq+uint64(n) < id.Seq {
-		return 0, ErrCount
+	if id.Seq > maxSeq-uint64(n) {
+		return 0, ErrDot
 	}
 	parent := root
 	if !o.Root {
@@ -35,10 +35,69 @@ func (s *Sequence) Integrate(id ID, n int, text []byte, o Origin) (LID, error) {
 		return 0, ErrDuplicate
 	}
 	w.vis = uint32(n)
-	if o.Left {
-		return s.integrateLeft(id, w, text, parent)
+	r := newRun{n: w.vis, w: w, parent: parent}
+	err := s.integrate(id, &r, text, o.Left)
+	return r.lid, err
+}
+
+// integrate puts r, whose parent, length and visibility are set, where a child on that side belongs.
+func (s *Sequence) integrate(id ID, r *newRun, text []byte, left bool) error {
+	switch {
+	case left && r.parent == root || !s.follows(id, r.parent):
+		return ErrOrigin
+	case left:
+		return s.integrateLeft(id, r, text)
+	case r.parent == root:
+		var g gap
+		if s.count > 0 {
+			g = s.rightGap(id, root, gap{})
+		}
+		s.integrateAt(g, id, r, text)
+		return nil
 	}
-	return s.integrateRight(id, w, text, parent)
+	h, slot, k := s.locate(r.parent)
+	sp := s.span(h, slot)
+	if k == sp.n-1 && sp.flags&flagHasRight == 0 {
+		attach(s, s.placeAt(h, slot), id, r, text)
+		return nil
+	}
+	s.integrateAt(s.rightGap(id, r.parent, gap{h, slot, k}), id, r, text)
+	return nil
+}
+
+// integrateAt puts a right child at g, among others.
+func (s *Sequence) integrateAt(g gap, id ID, r *newRun, text []byte) {
+	r.lorig = r.parent
+	admit(s, id, r, text, true)
+	s.lay(s.open(g), r)
+	s.addSibling(siblingKey(r.parent, 0), r.lid)
+}
+
+func (s *Sequence) integrateLeft(id ID, r *newRun, text []byte) error {
+	h, slot, k := s.locate(r.parent)
+	sp := s.span(h, slot)
+	_, r.lorig, _ = sp.origin(k)
+	if !s.follows(id, r.lorig) {
+		return ErrOrigin
+	}
+	p := s.placeAt(h, slot)
+	had := k == 0 && sp.flags&flagHasLeft != 0
+	switch {
+	case k > 0:
+		p = s.split(p, k)
+	case had:
+		p = s.open(s.leftGap(id, gap{h, slot, 0}))
+	}
+	if !had {
+		s.span(p.h, p.slot).flags |= flagHasLeft
+	}
+	r.flags |= flagLeft
+	admit(s, id, r, text, had)
+	s.lay(p, r)
+	if had {
+		s.addSibling(siblingKey(r.parent, flagLeft), r.lid)
+	}
+	return nil
 }
 
 // isBeyond says whether id is above every dot of its replica that is present.
@@ -59,78 +118,6 @@ func (s *Sequence) follows(id ID, lid LID) bool {
 	}
 	d := s.IDOf(lid)
 	return d.Rep != id.Rep || d.Seq < id.Seq
-}
-
-func (s *Sequence) integrateRight(id ID, w width, text []byte, parent LID) (LID, error) {
-	if !s.follows(id, parent) {
-		return 0, ErrOrigin
-	}
-	off := uint32(len(s.content))
-	if parent == root {
-		return s.integrateFirst(id, w, text), nil
-	}
-	h, slot, k := s.locate(parent)
-	p := s.placeAt(h, slot)
-	sp := s.span(h, slot)
-	if k == sp.n-1 && sp.flags&flagHasRight == 0 {
-		s.content = append(s.content, text...)
-		return s.attach(p, id, w, off), nil
-	}
-	g := s.rightGap(id, parent, gap{h, slot, k})
-	s.content = append(s.content, text...)
-	lid := s.record(id, w.vis)
-	s.note(change{op: opInsert, lid: lid, n: w.vis, other: parent, off: off, had: true})
-	s.lay(s.open(g), newRun{lid, w, off, parent, parent, 0})
-	s.addSibling(siblingKey(parent, 0), lid)
-	return lid, nil
-}
-
-// integrateFirst inserts a right child of the start of the list.
-func (s *Sequence) integrateFirst(id ID, w width, text []byte) LID {
-	var g gap
-	if s.count > 0 {
-		g = s.rightGap(id, root, gap{})
-	}
-	off := uint32(len(s.content))
-	s.content = append(s.content, text...)
-	lid := s.record(id, w.vis)
-	s.note(change{op: opInsert, lid: lid, n: w.vis, other: root, off: off, had: true})
-	s.lay(s.open(g), newRun{lid, w, off, root, root, 0})
-	s.addSibling(siblingKey(root, 0), lid)
-	return lid
-}
-
-func (s *Sequence) integrateLeft(id ID, w width, text []byte, parent LID) (LID, error) {
-	if parent == root {
-		return 0, ErrOrigin
-	}
-	h, slot, k := s.locate(parent)
-	sp := s.span(h, slot)
-	_, lorig, _ := sp.origin(k)
-	if !s.follows(id, parent) || !s.follows(id, lorig) {
-		return 0, ErrOrigin
-	}
-	p := s.placeAt(h, slot)
-	had := false
-	switch {
-	case k > 0:
-		p = s.split(p, k)
-	case sp.flags&flagHasLeft != 0:
-		had = true
-		p = s.open(s.leftGap(id, gap{h, slot, 0}))
-	}
-	if !had {
-		s.span(p.h, p.slot).flags |= flagHasLeft
-	}
-	off := uint32(len(s.content))
-	s.content = append(s.content, text...)
-	lid := s.record(id, w.vis)
-	s.note(change{op: opInsert, lid: lid, n: w.vis, other: parent, left: true, off: off, had: had})
-	s.lay(p, newRun{lid, w, off, parent, lorig, flagLeft})
-	if had {
-		s.addSibling(siblingKey(parent, flagLeft), lid)
-	}
-	return lid, nil
 }
 
 // placeAt returns the span as a place, with its visible index if that is the remembered one.

@@ -100,7 +100,7 @@ func (s *Sequence) eachPart(lid LID, n uint32, f func(p place, k, m, done uint32
 	}
 }
 
-// uninsert removes the elements of c, which are the newest, visible, and have no children but each other.
+// uninsert removes the elements of c, which are the newest, as they were inserted, and have no children but each other.
 func (s *Sequence) uninsert(c *change) {
 	for end := c.lid + c.n; end > c.lid; {
 		h, slot, k := s.locate(end - 1)

@@ -4,7 +4,7 @@ package sequence
 // they hang and their first LID. With content, text is valid UTF-8 of n code points; without, it is empty. They
 // go directly after the visible element at index-1, in front of tombstones that follow it.
 //
-// It returns a *RangeError, ErrCount or ErrFull, and then nothing is changed. The caller vouches that the dots are
+// It returns a *RangeError, ErrCount, ErrDot or ErrFull, and then nothing is changed. The caller vouches that the dots are
 // new. Cost: O(1) near the last edit, else O(log n); typing allocates only as the content buffer grows.
 func (s *Sequence) Insert(index int, id ID, n int, text string) (Origin, LID, error) {
 	if uint(index) > uint(s.total.vis) {
@@ -15,105 +15,112 @@ func (s *Sequence) Insert(index int, id ID, n int, text string) (Origin, LID, er
 		return Origin{}, 0, err
 	}
 	w.vis = uint32(n)
-	off := uint32(len(s.content))
-	s.content = append(s.content, text...)
+	r := newRun{n: w.vis, w: w, parent: root, lorig: root}
 	if index == 0 {
-		return s.insertFront(id, w, off)
+		if s.count > 0 {
+			o := s.insertBefore(place{h: s.tree.first, known: true}, 0, id, &r, text)
+			return o, r.lid, nil
+		}
+		admit(s, id, &r, text, true)
+		s.lay(place{known: true}, &r)
+		return Origin{Root: true}, r.lid, nil
 	}
 	p := s.seek(uint32(index - 1))
 	sp := s.span(p.h, p.slot)
 	k := uint32(index-1) - p.start
 	if k == sp.n-1 && sp.flags&flagHasRight == 0 {
 		o := Origin{Parent: s.idOf(sp.first + k)}
-		return o, s.attach(p, id, w, off), nil
+		attach(s, p, id, &r, text)
+		return o, r.lid, nil
 	}
-	return s.insertBefore(p, k+1, id, w, off)
+	o := s.insertBefore(p, k+1, id, &r, text)
+	return o, r.lid, nil
 }
 
-// insertFront inserts at the start of the list: the start plays the element on the left.
-func (s *Sequence) insertFront(id ID, w width, off uint32) (Origin, LID, error) {
-	if s.count > 0 {
-		return s.insertBefore(place{h: s.tree.first, slot: 0, known: true}, 0, id, w, off)
+// newRun is a run of new elements, each after the first the right child of the one before.
+type newRun struct {
+	lid    LID
+	n      uint32
+	w      width // visible width: zero if hidden
+	off    uint32
+	parent LID
+	lorig  LID
+	flags  uint32 // flagLeft, flagHidden
+}
+
+// admit gives r its LIDs, takes its content and journals the insert. had says whether the parent had children on
+// that side before, or is the start of the list.
+func admit[T string | []byte](s *Sequence, id ID, r *newRun, text T, had bool) {
+	r.off = uint32(len(s.content))
+	s.content = append(s.content, text...)
+	r.lid = s.record(id, r.n)
+	if s.journal.open {
+		left := r.flags&flagLeft != 0
+		s.note(change{op: opInsert, lid: r.lid, n: r.n, other: r.parent, off: r.off, left: left, had: had})
 	}
-	lid := s.record(id, w.vis)
-	s.note(change{op: opInsert, lid: lid, n: w.vis, other: root, off: off, had: true})
-	s.lay(place{known: true}, newRun{lid, w, off, root, root, 0})
-	return Origin{Root: true}, lid, nil
 }
 
 // insertBefore inserts new elements before element k of the span at p, or, if k is its length, of the span that
 // follows: they become the left child of that element, which has no left child so far.
-func (s *Sequence) insertBefore(p place, k uint32, id ID, w width, off uint32) (Origin, LID, error) {
-	lorig := root
+func (s *Sequence) insertBefore(p place, k uint32, id ID, r *newRun, text string) Origin {
 	sp := s.span(p.h, p.slot)
 	switch {
 	case k == sp.n:
-		lorig = sp.last()
+		r.lorig = sp.last()
 		p.start += sp.vis()
 		p.h, p.slot = s.after(p.h, p.slot)
 	case k > 0:
-		lorig = sp.first + k - 1
+		r.lorig = sp.first + k - 1
 		p = s.split(p, k)
 	}
 	right := s.span(p.h, p.slot)
-	parent := right.first
 	right.flags |= flagHasLeft
-	o := Origin{Parent: s.idOf(parent), Left: true}
-	lid := s.record(id, w.vis)
-	s.note(change{op: opInsert, lid: lid, n: w.vis, other: parent, left: true, off: off})
-	s.lay(p, newRun{lid, w, off, parent, lorig, flagLeft})
-	return o, lid, nil
+	r.parent = right.first
+	r.flags |= flagLeft
+	o := Origin{Parent: s.idOf(r.parent), Left: true}
+	admit(s, id, r, text, false)
+	s.lay(p, r)
+	return o
 }
 
-// attach inserts new elements as right child of the last element of the span at p, which has no right child: by
-// growing the span if it can.
-func (s *Sequence) attach(p place, id ID, w width, off uint32) LID {
+// attach inserts r as right child of the last element of the span at p, which has no right child: by growing the
+// span if it can.
+func attach[T string | []byte](s *Sequence, p place, id ID, r *newRun, text T) {
 	l := s.leaves[p.h]
 	sp := &l.spans[p.slot]
-	parent := sp.last()
-	lid := s.record(id, w.vis)
-	s.note(change{op: opInsert, lid: lid, n: w.vis, other: parent, off: off})
-	if s.grows(sp, lid, w, off) {
-		sp.n += w.vis
-		sp.flags += extras(w)
-		s.bump(l, w)
+	r.parent = sp.last()
+	r.lorig = r.parent
+	admit(s, id, r, text, false)
+	if s.grows(sp, r) {
+		sp.n += r.n
+		sp.flags += extras(r.w)
+		s.bump(l, r.w)
 		s.place = p
-		return lid
+		return
 	}
 	sp.flags |= flagHasRight
 	p.start += sp.vis()
 	p.slot++
-	s.lay(p, newRun{lid, w, off, parent, parent, 0})
-	return lid
+	s.lay(p, r)
 }
 
-// grows says whether the new elements lid..., of width w and content at off, can be appended to sp.
-func (s *Sequence) grows(sp *span, lid LID, w width, off uint32) bool {
-	if sp.first+sp.n != lid || sp.hidden() {
+// grows says whether r can be appended to sp, whose last element is its parent.
+func (s *Sequence) grows(sp *span, r *newRun) bool {
+	if sp.first+sp.n != r.lid || (sp.flags^r.flags)&flagHidden != 0 {
 		return false
 	}
-	if !s.withText {
+	if !s.withText || sp.hidden() {
 		return true
 	}
-	return sp.off+sp.bytes() == off && (!sp.wide() && w.byt == 0 || sp.n+w.vis <= maxWide)
-}
-
-// newRun is a run of new visible elements, each after the first the right child of the one before.
-type newRun struct {
-	lid    LID
-	w      width
-	off    uint32
-	parent LID
-	lorig  LID
-	side   uint32 // flagLeft or 0
+	return sp.off+sp.bytes() == r.off && (!sp.wide() && r.w.byt == 0 || sp.n+r.n <= maxWide)
 }
 
 // lay puts r before the span at p as one span, or as several where it is wide, and remembers the last of them.
-func (s *Sequence) lay(p place, r newRun) {
+func (s *Sequence) lay(p place, r *newRun) {
 	ix := s.index.Load()
-	sp := span{first: r.lid, n: r.w.vis, off: r.off, parent: r.parent, lorig: r.lorig, flags: r.side}
-	if !s.withText {
-		sp.off = 0
+	sp := span{first: r.lid, n: r.n, parent: r.parent, lorig: r.lorig, flags: r.flags}
+	if s.withText && r.flags&flagHidden == 0 {
+		sp.off = r.off
 	}
 	rest := r.w
 	for rest.byt != 0 && rest.vis > maxWide {

@@ -27,8 +27,11 @@ func (s *Sequence) hide(p place, k, m uint32) {
 	s.place = s.join(p)
 }
 
-// part returns the width of elements [k, k+m) of a visible span.
+// part returns the visible width of elements [k, k+m) of a span.
 func (s *Sequence) part(sp *span, k, m uint32) width {
+	if sp.hidden() {
+		return width{}
+	}
 	if !sp.wide() {
 		return width{vis: m}
 	}

@@ -13,7 +13,7 @@ type piece struct {
 
 // eachPiece calls f for every piece in list order.
 func (s *Sequence) eachPiece(f func(p *piece)) {
-	hint := 0
+	hint := 0 // there is a run if there is a span
 	for h := s.tree.first; h != 0; h = s.leaves[h].next {
 		l := s.leaves[h]
 		for i := range l.spans[:l.n] {
