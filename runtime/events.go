@@ -79,14 +79,15 @@ type ReplicaChange struct{ Old, New vclock.Replica }
 // eventQueue delivers events after the lock is released, in commit order, one at a time, in the goroutine that finds
 // nobody else delivering. Another goroutine's commit may therefore return before its events ran.
 //
-//  1. Whoever has set draining, and only it, delivers; it clears draining when the queue is empty.
+//  1. Somebody delivers, and nobody else, exactly while claims and done differ. Claims are made under the write lock.
 //  2. direct is the first event of a lock holder that found nobody delivering and nothing queued: it need not pass
 //     through the queue, which an edit would pay for.
 type eventQueue struct {
-	draining atomic.Bool
-	pending  atomic.Int32 // events in queue
-	direct   queuedEvent  // belongs to the one who set draining
-	owned    bool         // the holder of the write lock has set draining
+	claims  uint32        // guarded by the write lock
+	done    atomic.Uint32 // claims that have ended
+	pending atomic.Int32  // events in queue
+	direct  queuedEvent   // belongs to the one who has claimed
+	owned   bool          // the holder of the write lock has claimed
 
 	mu       sync.Mutex
 	queue    []queuedEvent
@@ -111,7 +112,8 @@ func (q *eventQueue) push(r *Runtime, u *Update, posts []func()) {
 	if !q.updates.any() && len(posts) == 0 {
 		return
 	}
-	if !q.owned && q.pending.Load() == 0 && q.draining.CompareAndSwap(false, true) {
+	if q.pending.Load() == 0 && q.claims == q.done.Load() {
+		q.claims++
 		q.owned = true
 		q.direct.number, q.direct.update, q.direct.posts = r.commits, *u, posts
 		return
@@ -133,16 +135,20 @@ func (q *eventQueue) claim() bool {
 	return own
 }
 
-// drain delivers what is queued unless somebody else is at it; own says that the caller has set draining.
+// drain delivers what is queued unless somebody else is at it; own says that the caller has claimed that, and that there
+// is a direct event.
 func (r *Runtime) drain(own bool) {
 	q := &r.events
 	if own {
 		r.deliver(&q.direct)
-		q.direct.posts, q.direct.update.Data, q.direct.update.Origin = nil, nil, nil
+		q.direct.update.Data, q.direct.update.Origin = nil, nil
+		if q.direct.posts != nil {
+			q.direct.posts = nil
+		}
 	}
 	for {
 		if !own {
-			if q.pending.Load() == 0 || !q.draining.CompareAndSwap(false, true) {
+			if q.pending.Load() == 0 || !r.claimQueue() {
 				return
 			}
 		}
@@ -156,9 +162,21 @@ func (r *Runtime) drain(own bool) {
 				q.pending.Add(-1)
 			}
 		}
-		q.draining.Store(false)
+		q.done.Add(1)
 		own = false
 	}
+}
+
+// claimQueue claims the delivery of what is queued; false if somebody else delivers.
+func (r *Runtime) claimQueue() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	q := &r.events
+	if q.claims != q.done.Load() || q.pending.Load() == 0 {
+		return false
+	}
+	q.claims++
+	return true
 }
 
 func (r *Runtime) deliver(e *queuedEvent) {

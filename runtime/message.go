@@ -160,7 +160,8 @@ func (r *Runtime) buildMessage() []byte {
 			flags |= flagWall
 		}
 	}
-	b := append(r.dec.scratch[:0], formatMessage, flags)
+	b, direct := r.messageBuffer()
+	b = append(b, formatMessage, flags)
 	b = append(b, r.replicas[tx.sender][:]...)
 	b = appendUvarint(b, tx.start)
 	if flags&flagCount != 0 {
@@ -184,8 +185,30 @@ func (r *Runtime) buildMessage() []byte {
 		}
 	}
 	b = r.appendOperations(b, flags)
-	r.dec.scratch = b
-	return r.intoSlab(b)
+	if n := len(b) - shortHead; direct && n >= 24 && n < 1<<8 && cap(b) == cap(r.slab)-len(r.slab) {
+		b[0], b[1] = 0x58, byte(n)
+		r.slab = r.slab[:len(r.slab)+len(b)]
+		return b[:len(b):len(b)]
+	}
+	if !direct {
+		r.dec.scratch = b
+	}
+	return r.intoSlab(b[shortHead:])
+}
+
+// shortHead is the length of the head of a byte string of 24 to 255 bytes: of nearly every message.
+const shortHead = 2
+
+// messageBuffer returns a buffer that begins with room for a short head: the free part of the slab if a message of usual
+// size fits into it, so that its bytes are written once.
+func (r *Runtime) messageBuffer() (b []byte, direct bool) {
+	if free := cap(r.slab) - len(r.slab); free >= 128 {
+		return r.slab[len(r.slab):cap(r.slab)][:shortHead:free], true
+	}
+	if cap(r.dec.scratch) < shortHead {
+		r.dec.scratch = make([]byte, 0, 256)
+	}
+	return r.dec.scratch[:shortHead], false
 }
 
 func (r *Runtime) appendOperations(b []byte, flags byte) []byte {

@@ -20,7 +20,7 @@ import (
 //  4. A message waits only while the clock does not cover what it needs.
 //  5. The canonical bytes are a function of the set of applied transactions.
 type Runtime struct {
-	mu     sync.RWMutex
+	mu     docLock
 	opts   Options
 	limits Limits
 	log    *slog.Logger
