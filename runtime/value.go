@@ -58,6 +58,9 @@ func DecodeValue(data []byte, v any) error {
 
 // ValidValue returns nil if data is one well-formed CBOR item within the limits. Cost: O(length), no allocation.
 func ValidValue(data []byte) error {
+	if plain, _ := plainValue(data); plain {
+		return nil
+	}
 	if err := valueDec.Wellformed(data); err != nil {
 		return fmt.Errorf("%w: value: %w", ErrInvalidOp, err)
 	}
@@ -67,6 +70,9 @@ func ValidValue(data []byte) error {
 // CanonicalKey returns nil if data may be a key or a set element: a value in core deterministic form without NaN, so that
 // equal keys have equal bytes.
 func CanonicalKey(data []byte) error {
+	if plain, canonical := plainValue(data); plain && canonical {
+		return nil
+	}
 	if err := ValidValue(data); err != nil {
 		return err
 	}
