@@ -349,7 +349,7 @@ func (r *Runtime) changeReplica() error {
 
 func (r *Runtime) applyOps(m *message, reps []Rep, ends []uint64) error {
 	single := len(m.objects) == 1 && m.objects[0].class == classRoot
-	if single && r.dec.lastNode != nil && bytes.Equal(m.objBytes, r.dec.lastObj) {
+	if single && len(m.ops) == 1 && r.dec.lastNode != nil && bytes.Equal(m.objBytes, r.dec.lastObj) {
 		return r.applyOp(m, &m.ops[0], r.dec.lastNode, m.start, reps, ends)
 	}
 	nodes := append(r.dec.nodes[:0], make([]*Node, len(m.objects))...)
