@@ -161,6 +161,10 @@ func (r *Runtime) buildMessage() []byte {
 		}
 	}
 	b, direct := r.messageBuffer()
+	if t := &r.template; flags&^flagCount == 0 && t.node == tx.recs[0].node && t.sender == tx.sender {
+		b = t.append(b, flags, tx)
+		return r.sealMessage(b, direct)
+	}
 	b = append(b, formatMessage, flags)
 	b = append(b, r.replicas[tx.sender][:]...)
 	b = appendUvarint(b, tx.start)
@@ -185,6 +189,41 @@ func (r *Runtime) buildMessage() []byte {
 		}
 	}
 	b = r.appendOperations(b, flags)
+	if len(tx.recs) == 1 && tx.recs[0].node.class == classRoot {
+		r.template.set(r, tx)
+	}
+	return r.sealMessage(b, direct)
+}
+
+// messageTemplate holds what messages of one operation on one root by one sender have in common: nearly all there are.
+type messageTemplate struct {
+	node    *Node
+	sender  Rep
+	head    []byte // format, flags, sender
+	objects []byte // object table
+}
+
+func (t *messageTemplate) set(r *Runtime, tx *txState) {
+	t.node, t.sender = tx.recs[0].node, tx.sender
+	t.head = append(append(t.head[:0], formatMessage, 0), r.replicas[tx.sender][:]...)
+	objs := objectTable{buf: append(r.dec.nodes[:0], t.node)}
+	t.objects = r.appendObjectRef(t.objects[:0], t.node, true, 0, &objs)
+}
+
+// append writes a message of these flags: flagCount or none.
+func (t *messageTemplate) append(b []byte, flags byte, tx *txState) []byte {
+	b = append(b, t.head...)
+	b[shortHead+1] = flags
+	b = appendUvarint(b, tx.start)
+	if flags&flagCount != 0 {
+		b = appendUvarint(b, tx.dots)
+	}
+	b = append(b, t.objects...)
+	return append(b, tx.ops[tx.recs[0].start:tx.recs[0].end]...)
+}
+
+// sealMessage puts the head in front of the content that follows the room for it, and returns the immutable bytes.
+func (r *Runtime) sealMessage(b []byte, direct bool) []byte {
 	if n := len(b) - shortHead; direct && n >= 24 && n < 1<<8 && cap(b) == cap(r.slab)-len(r.slab) {
 		b[0], b[1] = 0x58, byte(n)
 		r.slab = r.slab[:len(r.slab)+len(b)]

@@ -57,7 +57,8 @@ type Runtime struct {
 	waiting   waitingRoom
 	history   history
 	deletions deletionRecord
-	slab      []byte
+	slab      []byte // messages are cut from it
+	template  messageTemplate
 
 	viewers sync.Pool
 	events  eventQueue

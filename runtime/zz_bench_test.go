@@ -69,3 +69,31 @@ func BenchmarkReceiveOverhead(b *testing.B) {
 		}
 	}
 }
+
+func benchTx(b *testing.B, sub, op bool) {
+	k := runtime.Kind{Name: "text", New: func(n *runtime.Node) runtime.Object { return &nop{n: n} }}
+	r, _ := runtime.New(&runtime.Options{Kinds: []runtime.Kind{k}, History: runtime.History{Off: true}})
+	n, _ := r.Root("text", "text")
+	if sub {
+		r.OnUpdate(func(u runtime.Update) {})
+	}
+	fn := func(tx runtime.Tx) error {
+		if !op {
+			return nil
+		}
+		w, err := tx.Begin(n)
+		if err != nil {
+			return err
+		}
+		w.Byte(1)
+		w.Byte('a')
+		w.Commit(1)
+		return nil
+	}
+	for b.Loop() {
+		r.Transact(fn)
+	}
+}
+func BenchmarkTxEmpty(b *testing.B)  { benchTx(b, false, false) }
+func BenchmarkTxNoSub(b *testing.B)  { benchTx(b, false, true) }
+func BenchmarkTxSub(b *testing.B)    { benchTx(b, true, true) }
