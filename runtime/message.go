@@ -362,7 +362,9 @@ func (r *Runtime) intoSlab(content []byte) []byte {
 		r.slab = make([]byte, 0, slabSize)
 	}
 	at := len(r.slab)
-	r.slab = append(append(r.slab, h...), content...)
+	r.slab = r.slab[:at+need]
+	copy(r.slab[at+len(h):], content) // first: content may lie in the slab's free part, where the head will stand
+	copy(r.slab[at:], h)
 	return r.slab[at:len(r.slab):len(r.slab)]
 }
 

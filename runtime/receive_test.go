@@ -76,3 +76,40 @@ func TestReceiveAppliesEveryOperationOfAMessage(t *testing.T) {
 		}
 	}
 }
+
+// A message is written where it will stay, before the length of its head is known.
+func TestMessagesOfEverySizeAreWhole(t *testing.T) {
+	a, from := newTally(t)
+	b, _ := newTally(t)
+	sizes := make(map[int]bool)
+	a.OnUpdate(func(u runtime.Update) {
+		sizes[len(u.Data)] = true
+		if res, err := b.Receive(u.Data); err != nil || res.Applied != 1 {
+			t.Fatalf("a message of %d bytes: %+v, %v", len(u.Data), res, err)
+		}
+	})
+	for ops := range 400 {
+		err := a.Transact(func(tx runtime.Tx) error {
+			for range ops % 100 * (1 + ops/100*20) {
+				w, err := tx.Begin(from)
+				if err != nil {
+					return err
+				}
+				w.Byte(1)
+				if err := w.Apply(1); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(sizes) < 300 {
+		t.Errorf("only %d sizes of message", len(sizes))
+	}
+	if got, want := b.Digest(), a.Digest(); got != want {
+		t.Error("the replicas differ")
+	}
+}
