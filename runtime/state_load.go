@@ -88,6 +88,11 @@ func (r *Reader) checksum(field string, from int) {
 	}
 }
 
+// maxRatio bounds how far compressed sections may grow; mostInflated is the bound for n bytes of them.
+const maxRatio = 200
+
+func mostInflated(n int) uint64 { return maxRatio*uint64(n) + 1<<16 }
+
 // inflate decompresses both sections: the checksum first, then no further than the stated size.
 func inflate(rd *Reader, lim *Limits) (canonical, local []byte) {
 	size := rd.Uvarint("decompressed size")
@@ -100,11 +105,12 @@ func inflate(rd *Reader, lim *Limits) (canonical, local []byte) {
 		rd.Fail("decompressed size", &LimitError{"DecodedBytes", size, most})
 		return nil, nil
 	}
-	if size > 200*uint64(len(packed))+1<<16 {
-		rd.Fail("decompressed size", &LimitError{"compression ratio", size / uint64(max(1, len(packed))), 200})
+	if size > mostInflated(len(packed)) {
+		rd.Fail("decompressed size", &LimitError{"compression ratio", size / uint64(max(1, len(packed))), maxRatio})
 		return nil, nil
 	}
-	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(max(size, 1)), zstd.WithDecodeAllCapLimit(true))
+	// The window of a frame may be larger than its content; nothing is allocated for it here.
+	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(max(size, 64<<20)), zstd.WithDecodeAllCapLimit(true))
 	if err != nil {
 		rd.Fail("compressed sections", err)
 		return nil, nil

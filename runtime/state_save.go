@@ -83,6 +83,12 @@ func (r *Runtime) save(base []uint64, opts ...SaveOption) ([]byte, error) {
 	r.saving.Lock()
 	defer r.saving.Unlock()
 	s := r.newSaver(base)
+	canonical := s.canonical(nil)
+	local := s.local(o.local)
+	raw, packed, err := packSections(canonical, local, o.level)
+	if err != nil {
+		return nil, err
+	}
 	content := make([]byte, 0, 64)
 	format := byte(formatState)
 	if base != nil {
@@ -92,16 +98,14 @@ func (r *Runtime) save(base []uint64, opts ...SaveOption) ([]byte, error) {
 	if r.document != uuid.Nil {
 		flags |= stateDocument
 	}
-	if o.level != 0 {
+	if packed != nil {
 		flags |= stateZstd
 	}
 	content = append(content, format, 0, flags)
 	if r.document != uuid.Nil {
 		content = append(content, r.document[:]...)
 	}
-	canonical := s.canonical(nil)
-	local := s.local(o.local)
-	if o.level == 0 {
+	if packed == nil {
 		content = slices.Grow(content, len(canonical)+len(local)+32)
 		content = appendUvarint(content, uint64(len(canonical)))
 		content = append(content, canonical...)
@@ -112,15 +116,26 @@ func (r *Runtime) save(base []uint64, opts ...SaveOption) ([]byte, error) {
 		content = appendChecksum(content, content[at:])
 		return sealed(content), nil
 	}
-	raw := appendUvarint(nil, uint64(len(canonical)))
-	raw = append(append(raw, canonical...), local...)
-	packed, err := compress(raw, o.level)
-	if err != nil {
-		return nil, err
-	}
-	content = appendUvarint(content, uint64(len(raw)))
+	content = appendUvarint(content, uint64(raw))
 	content = append(content, packed...)
 	return sealed(appendChecksum(content, content)), nil
+}
+
+// packSections compresses both sections: packed is nil where that is not asked for, and where they shrink so far that a
+// reader would take the result for an attack.
+func packSections(canonical, local []byte, level zstd.EncoderLevel) (size int, packed []byte, err error) {
+	if level == 0 {
+		return 0, nil, nil
+	}
+	raw := appendUvarint(make([]byte, 0, len(canonical)+len(local)+10), uint64(len(canonical)))
+	raw = append(append(raw, canonical...), local...)
+	if packed, err = compress(raw, level); err != nil {
+		return 0, nil, err
+	}
+	if uint64(len(raw)) > mostInflated(len(packed)) {
+		return 0, nil, nil
+	}
+	return len(raw), packed, nil
 }
 
 func compress(raw []byte, level zstd.EncoderLevel) ([]byte, error) {
