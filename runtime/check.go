@@ -23,7 +23,11 @@ func (r *Runtime) checkClock() error {
 		return fmt.Errorf("tables of %d, %d, %d and %d replicas", len(r.replicas), len(r.next), len(r.heads.at), len(r.repOf))
 	}
 	var sum uint64
+	writers := 0
 	for i, n := range r.next {
+		if n > 0 {
+			writers++
+		}
 		if r.repOf[r.replicas[i]] != Rep(i) {
 			return fmt.Errorf("replica %v is not at its index", r.replicas[i])
 		}
@@ -31,6 +35,9 @@ func (r *Runtime) checkClock() error {
 			return fmt.Errorf("clock of %v is %d", r.replicas[i], n)
 		}
 		sum += n
+	}
+	if writers != r.writers {
+		return fmt.Errorf("%d replicas have dots, %d are counted", writers, r.writers)
 	}
 	if r.lamport > sum {
 		return fmt.Errorf("invariant 3: Lamport timestamp %d is over the clock's sum %d", r.lamport, sum)

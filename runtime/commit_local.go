@@ -38,25 +38,18 @@ func (r *Runtime) checkLocalLimits() error {
 		return &LimitError{"MessageOps", uint64(len(tx.recs)), uint64(r.limits.MessageOps)}
 	case tx.start+tx.dots > maxEnd:
 		return &LimitError{"Seq", tx.start + tx.dots, maxEnd}
-	case tx.start == 0 && r.countReplicas() >= r.limits.Replicas:
-		return &LimitError{"Replicas", uint64(r.countReplicas()) + 1, uint64(r.limits.Replicas)}
+	case tx.start == 0 && r.writers >= r.limits.Replicas:
+		return &LimitError{"Replicas", uint64(r.writers) + 1, uint64(r.limits.Replicas)}
 	}
 	return nil
-}
-
-func (r *Runtime) countReplicas() int {
-	n := 0
-	for _, e := range r.next {
-		if e > 0 {
-			n++
-		}
-	}
-	return n
 }
 
 // advance applies one transaction's envelope to the clock, the heads and the Lamport timestamp. deps are its
 // dependencies other than the sender's own previous dot; ends are 1 + their seqs.
 func (r *Runtime) advance(sender Rep, end, lamport uint64, deps []Rep, ends []uint64) {
+	if r.next[sender] == 0 {
+		r.writers++
+	}
 	r.next[sender] = end
 	r.lamport = max(r.lamport, lamport)
 	for i, d := range deps {

@@ -193,7 +193,7 @@ func (r *Runtime) integrate(m *message, origin any, woken bool) (outcome, vclock
 		}
 	}
 	if !seen {
-		if n := r.countReplicas(); n >= r.limits.Replicas {
+		if n := r.writers; n >= r.limits.Replicas {
 			return messageRefused, none, &LimitError{"Replicas", uint64(n) + 1, uint64(r.limits.Replicas)}
 		}
 		rep = r.rep(m.sender)

@@ -30,6 +30,7 @@ type Runtime struct {
 	order    [][2]uint64 // the IDs as big-endian numbers, to compare
 	repOf    map[uuid.UUID]Rep
 	next     []uint64 // per replica: dots applied
+	writers  int      // replicas with dots
 	self     Rep
 	lamport  uint64
 	heads    headSet

@@ -225,10 +225,10 @@ func (r *Runtime) receiveState(data []byte, origin any) (Result, error) {
 	if err := r.checkBase(h); err != nil {
 		return Result{}, err
 	}
-	l := r.newLoader(h)
-	if len(r.replicas)-len(h.ids) > r.limits.Replicas {
-		return Result{}, &LimitError{"Replicas", uint64(len(r.replicas)), uint64(r.limits.Replicas)}
+	if n := r.writersWith(h); n > r.limits.Replicas {
+		return Result{}, &LimitError{"Replicas", uint64(n), uint64(r.limits.Replicas)}
 	}
+	l := r.newLoader(h)
 	var res Result
 	news := !within(l.end, r.next)
 	if news || len(h.local) > 0 {
@@ -262,6 +262,17 @@ func (r *Runtime) receiveState(data []byte, origin any) (Result, error) {
 		}
 	}
 	return res, nil
+}
+
+// writersWith returns how many replicas have dots once the state is merged.
+func (r *Runtime) writersWith(h *stateHeader) int {
+	n := r.writers
+	for _, id := range h.ids {
+		if r.nextOf(id) == 0 {
+			n++
+		}
+	}
+	return n
 }
 
 func (r *Runtime) checkBase(h *stateHeader) error {
@@ -368,6 +379,7 @@ func (l *loader) advance() {
 			r.heads.add(rep)
 		}
 	}
+	r.writers = r.writersWith(l.h)
 	for i, rep := range l.reps {
 		r.next[rep] = max(r.next[rep], l.h.ends[i])
 	}
