@@ -239,10 +239,7 @@ func (st *textState) applyDelete(op *runtime.Op, head byte) error {
 		return err
 	}
 	st.seq.Mark()
-	var tell func(index, n int)
-	if st.observers.Active() {
-		tell = st.changes.delete
-	}
+	tell := st.hidden()
 	for i := range st.dots {
 		r := &st.dots[i]
 		changed, err := st.seq.Hide(r.ID, r.N, tell)
@@ -262,10 +259,8 @@ func knownRuns(seq *sequence.Sequence, runs []sequence.IDSpan) error {
 		return nil // Hide tells before it changes anything
 	}
 	for i := range runs {
-		for k := range runs[i].N {
-			if _, ok := seq.LIDOf(sequence.ID{Rep: runs[i].ID.Rep, Seq: runs[i].ID.Seq + uint64(k)}); !ok {
-				return fmt.Errorf("%w: delete of what was never inserted", runtime.ErrInvalidOp)
-			}
+		if !seq.Has(runs[i].ID, runs[i].N) {
+			return fmt.Errorf("%w: delete of what was never inserted", runtime.ErrInvalidOp)
 		}
 	}
 	return nil

@@ -43,9 +43,3 @@ func (st *textState) Export(*runtime.Exporter) any {
 }
 
 func (st *textState) Check() error { return st.seq.Check() }
-
-func (st *textState) Dots(yield func(d runtime.LocalDot, n uint64)) {
-	for lid := range st.seq.Live(0, st.seq.Len(sequence.CodePoints)) {
-		yield(runtime.LocalDot(st.seq.IDOf(lid)), 1)
-	}
-}
