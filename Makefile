@@ -1,0 +1,46 @@
+# Needs Go and make, nothing else.
+GO       ?= go
+GOFMT     = $(shell $(GO) env GOROOT)/bin/gofmt
+FUZZTIME ?= 10s
+BENCH    ?= .
+TRACES    = $(wildcard ../shared/traces/*.json.gz)
+TARGETS   = js/wasm windows/amd64 darwin/arm64 linux/386
+
+.PHONY: test demo bench replay fuzz cross format build
+
+test: format
+	$(GO) vet ./...
+	$(GO) test ./...
+
+# Three replicas edit, part, and meet again; then a recorded editing trace is replayed and checked.
+demo:
+	@$(GO) run ./cmd/weft demo
+
+build:
+	$(GO) build -o bin/weft ./cmd/weft
+
+bench:
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+# The recorded traces, where they are beside the repository: medians of five runs in CPU time.
+replay: build
+	bin/weft replay -runs 5 -cpu $(TRACES)
+
+# Every native fuzz target in turn, FUZZTIME each.
+fuzz:
+	@set -e; grep -rE '^func Fuzz[A-Za-z0-9_]*\(' --include='*_test.go' . | \
+	sed -E 's/^(.*)\/[^/]*_test\.go:func (Fuzz[A-Za-z0-9_]*)\(.*/\1 \2/' | sort | while read -r dir name; do \
+		echo "== $$dir $$name"; \
+		$(GO) test "$$dir" -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME); \
+	done
+
+# Everything compiles elsewhere; 386 is vetted with its tests, for constants that do not fit an int there.
+cross:
+	@set -e; for t in $(TARGETS); do \
+		echo "== $$t"; GOOS=$${t%/*} GOARCH=$${t#*/} CGO_ENABLED=0 $(GO) build ./...; \
+	done
+	GOOS=linux GOARCH=386 CGO_ENABLED=0 $(GO) vet ./...
+
+format:
+	@bad=$$(find . -name '*.go' -not -path './.git/*' -exec "$(GOFMT)" -l {} +); \
+	if [ -n "$$bad" ]; then echo "gofmt would change:"; echo "$$bad"; exit 1; fi
