@@ -462,7 +462,7 @@ func (m *message) parseTable(rd *Reader, lim *Limits) {
 		var e repBound
 		copy(e.id[:], rd.Take("table", 16))
 		e.end = rd.Uvarint("table") + 1
-		if e.end > maxEnd || e.id == m.sender || e.id == uuid.Nil {
+		if e.end == 0 || e.end > maxEnd || e.id == m.sender || e.id == uuid.Nil {
 			rd.Fail("table", ErrCorrupt)
 		}
 		if i > 0 && i < deps && bytes.Compare(m.table[i-1].id[:], e.id[:]) >= 0 {
