@@ -40,9 +40,16 @@ type op struct {
 	plain  plain.Op
 }
 
+// tester is what both testing.TB and *rapid.T can do.
+type tester interface {
+	Helper()
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
 // replica is a Sequence and its slow twin, edited in step.
 type replica struct {
-	t     testing.TB
+	t     tester
 	order reversed
 	rep   uint32
 	s     *sequence.Sequence
@@ -50,7 +57,7 @@ type replica struct {
 	clock map[uint32]uint64
 }
 
-func newReplica(t testing.TB, order reversed, rep uint32) *replica {
+func newReplica(t tester, order reversed, rep uint32) *replica {
 	return &replica{
 		t: t, order: order, rep: rep, s: sequence.New(order, true), clock: map[uint32]uint64{},
 		l: plain.NewList(plain.NewSite(trace.AgentReplica(order.agent(rep)))),
@@ -151,7 +158,7 @@ func (r *replica) compare() {
 	}
 }
 
-func textOf(t testing.TB, s *sequence.Sequence) string {
+func textOf(t tester, s *sequence.Sequence) string {
 	t.Helper()
 	b, err := s.AppendText(nil, 0, s.Len(sequence.CodePoints))
 	if err != nil {
@@ -174,7 +181,7 @@ func (r *replica) edit(p trace.Patch) (ops []op) {
 
 // replay replays tr with one replica for each agent and returns one that received everything. check is called after
 // each transaction on the replica that wrote it.
-func replay(t testing.TB, tr *trace.Trace, check func(*replica)) *replica {
+func replay(t tester, tr *trace.Trace, check func(*replica)) *replica {
 	t.Helper()
 	order := reversed{tr.Agents + 1}
 	reader := newReplica(t, order, order.rep(tr.Agents))

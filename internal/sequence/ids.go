@@ -88,22 +88,28 @@ func (s *Sequence) LIDOf(id ID) (LID, bool) {
 // lookup returns the element with dot id and the number of dots from id on that follow it in the same run, 0 if
 // there is no such element.
 func (s *Sequence) lookup(id ID) (LID, uint32) {
+	lid, n, _ := s.lookupRun(id)
+	return lid, n
+}
+
+// lookupRun is lookup that returns the run too.
+func (s *Sequence) lookupRun(id ID) (LID, uint32, int) {
 	rr := s.dotIndexNow().of(id.Rep)
 	if rr == nil {
-		return 0, 0
+		return 0, 0, 0
 	}
 	i := s.floorRun(rr, id.Seq)
 	if i < 0 {
-		return 0, 0
+		return 0, 0, 0
 	}
 	at := int(rr.runs[i])
 	r := &s.runs[at]
 	size := uint64(s.runEnd(at) - r.lid)
 	d := id.Seq - r.seq
 	if d >= size {
-		return 0, 0
+		return 0, 0, 0
 	}
-	return r.lid + uint32(d), uint32(size - d)
+	return r.lid + uint32(d), uint32(size - d), at
 }
 
 // floorRun returns the position in rr of the last run that starts at or below seq, or -1.
@@ -208,6 +214,9 @@ func (s *Sequence) dotIndexNow() *dotIndex {
 	s.dots.Store(d)
 	return d
 }
+
+// Has says whether all n elements with dots from id on are present, hidden or not. Cost: O(log runs) a run of dots.
+func (s *Sequence) Has(id ID, n int) bool { return s.known(id, n) == nil }
 
 // appendDots appends the dots of n elements from lid on, joining them to what was appended after dst[:base].
 func (s *Sequence) appendDots(dst []IDSpan, base int, lid LID, n uint32) []IDSpan {

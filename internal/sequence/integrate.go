@@ -35,7 +35,9 @@ func (s *Sequence) Integrate(id ID, n int, text []byte, o Origin) (LID, error) {
 		return 0, ErrDuplicate
 	}
 	w.vis = uint32(n)
-	r := newRun{n: w.vis, w: w, parent: parent}
+	var r newRun
+	r.visible(w)
+	r.parent = parent
 	err := s.integrate(id, &r, text, o.Left)
 	return r.lid, err
 }
@@ -58,7 +60,11 @@ func (s *Sequence) integrate(id ID, r *newRun, text []byte, left bool) error {
 	h, slot, k := s.locate(r.parent)
 	sp := s.span(h, slot)
 	if k == sp.n-1 && sp.flags&flagHasRight == 0 {
-		attach(s, s.placeAt(h, slot), id, r, text)
+		if p := s.placeAt(h, slot); r.flags == 0 && s.extendable(sp, r.w) {
+			r.lid = extend(s, p, id, r.n, text)
+		} else {
+			attach(s, p, id, r, text)
+		}
 		return nil
 	}
 	s.integrateAt(s.rightGap(id, r.parent, gap{h, slot, k}), id, r, text)

@@ -1,13 +1,11 @@
 package sequence
 
-// change is one mutation, with what its inverse needs.
+// change is one mutation, with what its inverse needs. Fields of one size are cheap to write one by one.
 type change struct {
+	kind   uint32 // an op, and for opInsert changeLeft and changeHad
 	lid, n uint32
 	other  LID    // opInsert: the parent
 	off    uint32 // opInsert: length of the content before; opHide: where the hidden content is
-	op     uint8
-	left   bool // opInsert: a left child
-	had    bool // opInsert: the parent had children on that side before, or is the start of the list
 }
 
 const (
@@ -15,6 +13,9 @@ const (
 	opHide
 	opShow
 	opLoad
+	opMask     = 3
+	changeLeft = 4 // a left child
+	changeHad  = 8 // the parent had children on that side before, or is the start of the list
 )
 
 // journal lists the mutations of the open transaction, oldest first. While it is open no content is compacted,
@@ -59,15 +60,23 @@ func (s *Sequence) Commit() {
 	s.compact()
 }
 
-// note records c if a transaction is open.
-func (s *Sequence) note(c change) {
-	if s.journal.open {
-		s.journal.changes = append(s.journal.changes, c)
+// note records a change if a transaction is open.
+func (s *Sequence) note(kind, lid, n uint32, other LID, off uint32) {
+	if !s.journal.open {
+		return
 	}
+	k := len(s.journal.changes)
+	if k == cap(s.journal.changes) {
+		s.journal.changes = append(s.journal.changes, change{})
+	} else {
+		s.journal.changes = s.journal.changes[:k+1]
+	}
+	c := &s.journal.changes[k]
+	c.kind, c.lid, c.n, c.other, c.off = kind, lid, n, other, off
 }
 
 func (s *Sequence) undo(c *change) {
-	switch c.op {
+	switch c.kind & opMask {
 	case opInsert:
 		s.uninsert(c)
 	case opHide:
@@ -128,8 +137,8 @@ func (s *Sequence) uninsert(c *change) {
 	}
 	h, slot, _ := s.locate(c.other)
 	sp := s.span(h, slot)
-	if !c.had {
-		if c.left {
+	if c.kind&changeHad == 0 {
+		if c.kind&changeLeft != 0 {
 			sp.flags &^= flagHasLeft
 		} else {
 			sp.flags &^= flagHasRight

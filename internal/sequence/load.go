@@ -19,7 +19,7 @@ func (s *Sequence) Load(st *State) error {
 	if st.delta != nil {
 		return s.Merge(st, func(ID) bool { return false }, Events{})
 	}
-	s.note(change{op: opLoad})
+	s.note(opLoad, 0, 0, 0, 0)
 	s.place = place{}
 	s.index.Store(nil)
 	s.dots.Store(nil)

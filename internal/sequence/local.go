@@ -15,26 +15,60 @@ func (s *Sequence) Insert(index int, id ID, n int, text string) (Origin, LID, er
 		return Origin{}, 0, err
 	}
 	w.vis = uint32(n)
-	r := newRun{n: w.vis, w: w, parent: root, lorig: root}
 	if index == 0 {
-		if s.count > 0 {
-			o := s.insertBefore(place{h: s.tree.first, known: true}, 0, id, &r, text)
-			return o, r.lid, nil
-		}
-		admit(s, id, &r, text, true)
-		s.lay(place{known: true}, &r)
-		return Origin{Root: true}, r.lid, nil
+		return s.insertFirst(id, w, text)
 	}
 	p := s.seek(uint32(index - 1))
 	sp := s.span(p.h, p.slot)
 	k := uint32(index-1) - p.start
 	if k == sp.n-1 && sp.flags&flagHasRight == 0 {
 		o := Origin{Parent: s.idOf(sp.first + k)}
+		if s.extendable(sp, w) {
+			return o, extend(s, p, id, w.vis, text), nil
+		}
+		var r newRun
+		r.visible(w)
 		attach(s, p, id, &r, text)
 		return o, r.lid, nil
 	}
+	var r newRun
+	r.visible(w)
 	o := s.insertBefore(p, k+1, id, &r, text)
 	return o, r.lid, nil
+}
+
+// extendable says whether new visible elements of width w, the right child of sp's last, just make sp longer
+// without further thought: the case of typing.
+func (s *Sequence) extendable(sp *span, w width) bool {
+	return sp.flags&(flagHidden|extrasMask) == 0 && w.byt == 0 && sp.first+sp.n == s.count &&
+		(!s.withText || int(sp.off+sp.n) == len(s.content))
+}
+
+// extend makes the span at p n elements longer.
+func extend[T string | []byte](s *Sequence, p place, id ID, n uint32, text T) LID {
+	l := s.leaves[p.h]
+	sp := &l.spans[p.slot]
+	off := uint32(len(s.content))
+	s.content = append(s.content, text...)
+	lid := s.record(id, n)
+	s.note(opInsert, lid, n, lid-1, off)
+	sp.n += n
+	s.bumpVisible(l, n)
+	s.place = p
+	return lid
+}
+
+// insertFirst inserts at the start of the list.
+func (s *Sequence) insertFirst(id ID, w width, text string) (Origin, LID, error) {
+	r := newRun{parent: root, lorig: root}
+	r.visible(w)
+	if s.count > 0 {
+		o := s.insertBefore(place{h: s.tree.first, known: true}, 0, id, &r, text)
+		return o, r.lid, nil
+	}
+	admit(s, id, &r, text, true)
+	s.lay(place{known: true}, &r)
+	return Origin{Root: true}, r.lid, nil
 }
 
 // newRun is a run of new elements, each after the first the right child of the one before.
@@ -48,22 +82,34 @@ type newRun struct {
 	flags  uint32 // flagLeft, flagHidden
 }
 
+// visible makes r visible elements of width w. Field by field: what is written in small parts and at once read in
+// large ones stalls the processor.
+func (r *newRun) visible(w width) {
+	r.n = w.vis
+	r.w.vis, r.w.u16, r.w.byt = w.vis, w.u16, w.byt
+}
+
 // admit gives r its LIDs, takes its content and journals the insert. had says whether the parent had children on
 // that side before, or is the start of the list.
 func admit[T string | []byte](s *Sequence, id ID, r *newRun, text T, had bool) {
 	r.off = uint32(len(s.content))
 	s.content = append(s.content, text...)
 	r.lid = s.record(id, r.n)
-	if s.journal.open {
-		left := r.flags&flagLeft != 0
-		s.note(change{op: opInsert, lid: r.lid, n: r.n, other: r.parent, off: r.off, left: left, had: had})
+	kind := uint32(opInsert)
+	if r.flags&flagLeft != 0 {
+		kind |= changeLeft
 	}
+	if had {
+		kind |= changeHad
+	}
+	s.note(kind, r.lid, r.n, r.parent, r.off)
 }
 
 // insertBefore inserts new elements before element k of the span at p, or, if k is its length, of the span that
 // follows: they become the left child of that element, which has no left child so far.
 func (s *Sequence) insertBefore(p place, k uint32, id ID, r *newRun, text string) Origin {
 	sp := s.span(p.h, p.slot)
+	r.lorig = root
 	switch {
 	case k == sp.n:
 		r.lorig = sp.last()

@@ -43,7 +43,7 @@ func known(n int) (uint32, bool) { return uint32(n), n < 1<<20 }
 func save(s *sequence.Sequence) []byte { return s.AppendState(nil, same) }
 
 // reload loads the bytes into a new sequence and tests that they are saved again as they were.
-func reload(t testing.TB, order sequence.Order, data []byte, content bool) *sequence.Sequence {
+func reload(t tester, order sequence.Order, data []byte, content bool) *sequence.Sequence {
 	t.Helper()
 	st, err := sequence.Decode(data, known, sequence.Limits{Order: order})
 	if err != nil {

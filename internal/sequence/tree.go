@@ -49,17 +49,23 @@ func (in *inner) widthAt(pos int) width { return width{in.vis[pos], in.u16[pos],
 
 // bump adds w to the sums above leaf l.
 func (t *tree) bump(l *leaf, w width) {
-	t.total = t.total.plus(w)
 	if w.u16|w.byt == 0 {
-		pos := l.pos
-		for p := l.parent; p != 0; {
-			in := t.inners[p]
-			in.vis[pos] += w.vis
-			p, pos = in.parent, in.pos
-		}
+		t.bumpVisible(l, w.vis)
 		return
 	}
+	t.total = t.total.plus(w)
 	t.raise(l.parent, l.pos, w)
+}
+
+// bumpVisible is bump for a width that is n in each unit.
+func (t *tree) bumpVisible(l *leaf, n uint32) {
+	t.total.vis += n
+	pos := l.pos
+	for p := l.parent; p != 0; {
+		in := t.inners[p]
+		in.vis[pos] += n
+		p, pos = in.parent, in.pos
+	}
 }
 
 // raise adds w to entry pos of inner node p and to the entries above it.

@@ -8,7 +8,7 @@ func (s *Sequence) hide(p place, k, m uint32) {
 	if s.withText {
 		off += s.offset(sp, k)
 	}
-	s.note(change{op: opHide, lid: sp.first + k, n: m, off: off})
+	s.note(opHide, sp.first+k, m, 0, off)
 	s.place = place{}
 	switch {
 	case k > 0 && k+m == sp.n && s.giveTail(p, m, w):
@@ -177,7 +177,7 @@ func (s *Sequence) contiguous(a, b *span) bool {
 // show makes elements [k, k+m) of the hidden span at p visible, with their content at off, and remembers where
 // they are.
 func (s *Sequence) show(p place, k, m, off uint32) {
-	s.note(change{op: opShow, lid: s.span(p.h, p.slot).first + k, n: m})
+	s.note(opShow, s.span(p.h, p.slot).first+k, m, 0, 0)
 	p = s.carve(p, k, m)
 	l := s.leaves[p.h]
 	sp := &l.spans[p.slot]
@@ -209,36 +209,50 @@ func (s *Sequence) setRange(id ID, n int, visible bool, tell func(index, n int))
 	if n <= 0 || visible && s.withText {
 		return 0, ErrCount
 	}
-	if err := s.known(id, n); err != nil {
-		return 0, err
+	lid, m := s.find(id)
+	if int(m) < n || m == 0 { // else all are in one run
+		if err := s.known(id, n); err != nil {
+			return 0, err
+		}
 	}
 	changed := 0
-	for n > 0 {
-		lid, m := s.find(id)
+	for {
 		m = uint32(min(int(m), n))
 		changed += s.setLIDs(lid, m, visible, tell)
+		if n -= int(m); n == 0 {
+			break
+		}
 		id.Seq += uint64(m)
-		n -= int(m)
+		lid, m = s.find(id)
 	}
 	s.compact()
 	return changed, nil
 }
 
-// find is lookup, with a short way to what was just written.
+// find is lookup for writers: it remembers the run, and has a short way to it and to what was just written.
 func (s *Sequence) find(id ID) (LID, uint32) {
-	if k := len(s.runs); k > 0 {
-		r := &s.runs[k-1]
-		if d := id.Seq - r.seq; r.rep == id.Rep && d < uint64(s.count-r.lid) {
-			return r.lid + uint32(d), s.count - r.lid - uint32(d)
-		}
+	k := len(s.runs)
+	if k == 0 {
+		return 0, 0
 	}
-	return s.lookup(id)
+	r := &s.runs[k-1]
+	if d := id.Seq - r.seq; r.rep == id.Rep && d < uint64(s.count-r.lid) {
+		return r.lid + uint32(d), s.count - r.lid - uint32(d)
+	}
+	r = &s.runs[s.hint]
+	size := s.runEnd(s.hint) - r.lid
+	if d := id.Seq - r.seq; r.rep == id.Rep && d < uint64(size) {
+		return r.lid + uint32(d), size - uint32(d)
+	}
+	lid, n, at := s.lookupRun(id)
+	s.hint = at
+	return lid, n
 }
 
 // known returns an error unless all n dots from id on are present.
 func (s *Sequence) known(id ID, n int) error {
 	for n > 0 {
-		_, m := s.find(id)
+		_, m := s.lookup(id)
 		if m == 0 {
 			return &UnknownElementError{id}
 		}
