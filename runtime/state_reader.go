@@ -33,6 +33,14 @@ func (r *StateReader) KnownEnd(rep Rep) uint64 {
 	return 0
 }
 
+// EndOf returns how many dots of a replica the other side has applied.
+func (r *StateReader) EndOf(rep Rep) uint64 {
+	if int(rep) < len(r.end) {
+		return r.end[rep]
+	}
+	return 0
+}
+
 // Listed reports whether the payload would list the entry made by d if the other side had it: d is outside of the base
 // and the other side has seen it.
 func (r *StateReader) Listed(d LocalDot) bool { return covers(r.end, d) && !covers(r.base, d) }
