@@ -1,0 +1,95 @@
+package runtime_test
+
+import (
+	"testing"
+
+	"github.com/seed1312cc15/weft/runtime"
+)
+
+// tally is the least object there is: what is left is the cost of the runtime.
+type tally struct{ n, was int }
+
+func (o *tally) Apply(op *runtime.Op) error          { o.n++; op.Rest(); return nil }
+func (o *tally) Empty() bool                         { return o.n == 0 }
+func (o *tally) Save(w *runtime.StateWriter)         { w.Uvarint(uint64(o.n)) }
+func (o *tally) Dots(func(runtime.LocalDot, uint64)) {}
+func (o *tally) Merge(r *runtime.StateReader) error  { o.n = int(r.Uvarint("tally")); return r.Done() }
+func (o *tally) Rollback()                           { o.n = o.was }
+func (o *tally) Commit(*runtime.Commit)              { o.was = o.n }
+func (o *tally) Export(*runtime.Exporter) any        { return o.n }
+func (o *tally) Check() error                        { return nil }
+
+func openTally(b *testing.B) (*runtime.Runtime, *runtime.Node) {
+	r, err := runtime.New(&runtime.Options{
+		Kinds:   []runtime.Kind{{Name: "text", New: func(*runtime.Node) runtime.Object { return new(tally) }}},
+		History: runtime.History{Off: true},
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	n, err := r.Root("text", "text")
+	if err != nil {
+		b.Fatal(err)
+	}
+	return r, n
+}
+
+func edit(n *runtime.Node) func(tx runtime.Tx) error {
+	return func(tx runtime.Tx) error {
+		w, err := tx.Begin(n)
+		if err != nil {
+			return err
+		}
+		w.Byte(1)
+		w.Byte('a')
+		w.Commit(1)
+		return nil
+	}
+}
+
+// BenchmarkTransact is one operation of two bytes a transaction, its message handed to one subscriber.
+func BenchmarkTransact(b *testing.B) {
+	r, n := openTally(b)
+	size := 0
+	r.OnUpdate(func(u runtime.Update) { size += len(u.Data) })
+	fn := edit(n)
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := r.Transact(fn); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(size)/float64(b.N), "B/message")
+}
+
+// BenchmarkTransactEmpty is the floor: lock, function, unlock.
+func BenchmarkTransactEmpty(b *testing.B) {
+	r, _ := openTally(b)
+	fn := func(runtime.Tx) error { return nil }
+	for b.Loop() {
+		if err := r.Transact(fn); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkReceive is one message of one operation.
+func BenchmarkReceive(b *testing.B) {
+	r, n := openTally(b)
+	messages := make([][]byte, 0, b.N)
+	r.OnUpdate(func(u runtime.Update) { messages = append(messages, u.Data) })
+	fn := edit(n)
+	for range b.N {
+		if err := r.Transact(fn); err != nil {
+			b.Fatal(err)
+		}
+	}
+	q, _ := openTally(b)
+	b.ReportAllocs()
+	b.ResetTimer()
+	for i := range b.N {
+		if _, err := q.Receive(messages[i]); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
