@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"slices"
+	"sync"
 
 	"github.com/google/uuid"
 	"github.com/klauspost/compress/zstd"
@@ -93,6 +94,8 @@ const maxRatio = 200
 
 func mostInflated(n int) uint64 { return maxRatio*uint64(n) + 1<<16 }
 
+var decoders sync.Pool // of *zstd.Decoder
+
 // inflate decompresses both sections: the checksum first, then no further than the stated size.
 func inflate(rd *Reader, lim *Limits) (canonical, local []byte) {
 	size := rd.Uvarint("decompressed size")
@@ -109,13 +112,17 @@ func inflate(rd *Reader, lim *Limits) (canonical, local []byte) {
 		rd.Fail("decompressed size", &LimitError{"compression ratio", size / uint64(max(1, len(packed))), maxRatio})
 		return nil, nil
 	}
-	// The window of a frame may be larger than its content; nothing is allocated for it here.
-	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(max(size, 64<<20)), zstd.WithDecodeAllCapLimit(true))
-	if err != nil {
-		rd.Fail("compressed sections", err)
-		return nil, nil
+	d, ok := decoders.Get().(*zstd.Decoder)
+	if !ok {
+		// The window of a frame may be larger than its content; nothing is allocated for it here.
+		var err error
+		d, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(1<<31), zstd.WithDecodeAllCapLimit(true))
+		if err != nil {
+			rd.Fail("compressed sections", err)
+			return nil, nil
+		}
 	}
-	defer d.Close()
+	defer decoders.Put(d)
 	raw, err := d.DecodeAll(packed, make([]byte, 0, size))
 	if err != nil || uint64(len(raw)) != size {
 		rd.Fail("compressed sections", ErrCorrupt)

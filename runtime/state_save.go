@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/google/uuid"
 	"github.com/klauspost/compress/zstd"
@@ -138,12 +139,30 @@ func packSections(canonical, local []byte, level zstd.EncoderLevel) (size int, p
 	return len(raw), packed, nil
 }
 
+// encoders keeps Zstandard encoders: they are costly to make and to zero. Small inputs have their own, with a window to
+// match.
+var encoders [2][zstd.SpeedBestCompression + 1]sync.Pool
+
+const smallWindow = 64 << 10
+
 func compress(raw []byte, level zstd.EncoderLevel) ([]byte, error) {
-	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(level), zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false))
-	if err != nil {
-		return nil, err
+	large := 0
+	if len(raw) > smallWindow {
+		large = 1
 	}
-	defer e.Close()
+	pool := &encoders[large][level]
+	e, ok := pool.Get().(*zstd.Encoder)
+	if !ok {
+		opts := []zstd.EOption{zstd.WithEncoderLevel(level), zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false)}
+		if large == 0 {
+			opts = append(opts, zstd.WithWindowSize(smallWindow))
+		}
+		var err error
+		if e, err = zstd.NewWriter(nil, opts...); err != nil {
+			return nil, err
+		}
+	}
+	defer pool.Put(e)
 	return e.EncodeAll(raw, nil), nil
 }
 

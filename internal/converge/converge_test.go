@@ -1,6 +1,7 @@
 package converge_test
 
 import (
+	"flag"
 	"fmt"
 	"strings"
 	"testing"
@@ -34,8 +35,19 @@ func (q *quiet) FailNow()                  { q.failed = true; panic(stopped{}) }
 func (q *quiet) Fail()                     { q.failed = true }
 func (q *quiet) Failed() bool              { return q.failed }
 
+// set changes a flag until the test ends.
+func set(t *testing.T, name, value string) {
+	was := flag.Lookup(name).Value.String()
+	if err := flag.Set(name, value); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = flag.Set(name, was) })
+}
+
 // The kit finds each breach of the contract that a bag can be made to commit.
 func TestMutantsAreFound(t *testing.T) {
+	set(t, "rapid.shrinktime", "0s")
+	set(t, "rapid.nofailfile", "true")
 	for _, m := range bag.Mutants {
 		t.Run(m, func(t *testing.T) {
 			q := &quiet{T: t}
