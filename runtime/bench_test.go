@@ -6,22 +6,25 @@ import (
 	"github.com/seed1312cc15/weft/runtime"
 )
 
-// tally is the least object there is: what is left is the cost of the runtime.
-type tally struct{ n, was int }
+// floorObject is the least object there is: what is left is the cost of the runtime.
+type floorObject struct{ n, was int }
 
-func (o *tally) Apply(op *runtime.Op) error          { o.n++; op.Rest(); return nil }
-func (o *tally) Empty() bool                         { return o.n == 0 }
-func (o *tally) Save(w *runtime.StateWriter)         { w.Uvarint(uint64(o.n)) }
-func (o *tally) Dots(func(runtime.LocalDot, uint64)) {}
-func (o *tally) Merge(r *runtime.StateReader) error  { o.n = int(r.Uvarint("tally")); return r.Done() }
-func (o *tally) Rollback()                           { o.n = o.was }
-func (o *tally) Commit(*runtime.Commit)              { o.was = o.n }
-func (o *tally) Export(*runtime.Exporter) any        { return o.n }
-func (o *tally) Check() error                        { return nil }
+func (o *floorObject) Apply(op *runtime.Op) error          { o.n++; op.Rest(); return nil }
+func (o *floorObject) Empty() bool                         { return o.n == 0 }
+func (o *floorObject) Save(w *runtime.StateWriter)         { w.Uvarint(uint64(o.n)) }
+func (o *floorObject) Dots(func(runtime.LocalDot, uint64)) {}
+func (o *floorObject) Merge(r *runtime.StateReader) error {
+	o.n = int(r.Uvarint("tally"))
+	return r.Done()
+}
+func (o *floorObject) Rollback()                    { o.n = o.was }
+func (o *floorObject) Commit(*runtime.Commit)       { o.was = o.n }
+func (o *floorObject) Export(*runtime.Exporter) any { return o.n }
+func (o *floorObject) Check() error                 { return nil }
 
-func openTally(b *testing.B) (*runtime.Runtime, *runtime.Node) {
+func openFloor(b *testing.B) (*runtime.Runtime, *runtime.Node) {
 	r, err := runtime.New(&runtime.Options{
-		Kinds:   []runtime.Kind{{Name: "text", New: func(*runtime.Node) runtime.Object { return new(tally) }}},
+		Kinds:   []runtime.Kind{{Name: "text", New: func(*runtime.Node) runtime.Object { return new(floorObject) }}},
 		History: runtime.History{Off: true},
 	})
 	if err != nil {
@@ -49,7 +52,7 @@ func edit(n *runtime.Node) func(tx runtime.Tx) error {
 
 // BenchmarkTransact is one operation of two bytes a transaction, its message handed to one subscriber.
 func BenchmarkTransact(b *testing.B) {
-	r, n := openTally(b)
+	r, n := openFloor(b)
 	size := 0
 	r.OnUpdate(func(u runtime.Update) { size += len(u.Data) })
 	fn := edit(n)
@@ -64,7 +67,7 @@ func BenchmarkTransact(b *testing.B) {
 
 // BenchmarkTransactEmpty is the floor: lock, function, unlock.
 func BenchmarkTransactEmpty(b *testing.B) {
-	r, _ := openTally(b)
+	r, _ := openFloor(b)
 	fn := func(runtime.Tx) error { return nil }
 	for b.Loop() {
 		if err := r.Transact(fn); err != nil {
@@ -75,7 +78,7 @@ func BenchmarkTransactEmpty(b *testing.B) {
 
 // BenchmarkReceive is one message of one operation.
 func BenchmarkReceive(b *testing.B) {
-	r, n := openTally(b)
+	r, n := openFloor(b)
 	messages := make([][]byte, 0, b.N)
 	r.OnUpdate(func(u runtime.Update) { messages = append(messages, u.Data) })
 	fn := edit(n)
@@ -84,7 +87,7 @@ func BenchmarkReceive(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	q, _ := openTally(b)
+	q, _ := openFloor(b)
 	b.ReportAllocs()
 	b.ResetTimer()
 	for i := range b.N {

@@ -19,7 +19,6 @@ var (
 	ErrDeleted        = errors.New("runtime: the object was deleted")
 	ErrRolledBack     = errors.New("runtime: the object was made in a transaction that was rolled back")
 	ErrOpaque         = errors.New("runtime: the object has operations of a newer version and cannot be edited by this one")
-	ErrReplicaInUse   = errors.New("runtime: that replica ID has already written to this document")
 	ErrInvalidOptions = errors.New("runtime: invalid options")
 )
 
