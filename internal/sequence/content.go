@@ -25,16 +25,15 @@ func measure[T string | []byte](text T) width {
 	return w
 }
 
-// take checks a new run of n elements against its text and the limits, and returns the width that it will have.
-func (s *Sequence) take(n int, w width, size int) error {
-	if n <= 0 {
+// take checks a new run of n elements from dot id on against its text, of width w and size bytes, and the limits.
+func (s *Sequence) take(id ID, n int, w width, size int) error {
+	switch {
+	case n <= 0 || s.withText && int(w.vis) != n || !s.withText && size != 0:
 		return ErrCount
-	}
-	if n > maxElements-int(s.count) || uint64(len(s.content))+uint64(size) > 1<<32-1 {
+	case n > maxElements-int(s.count) || uint64(len(s.content))+uint64(size) > 1<<32-1:
 		return ErrFull
-	}
-	if s.withText && int(w.vis) != n || !s.withText && size != 0 {
-		return ErrCount
+	case id.Seq > maxSeq-uint64(n):
+		return ErrDot
 	}
 	return nil
 }

@@ -17,11 +17,8 @@ type gap struct {
 // concurrent sibling.
 func (s *Sequence) Integrate(id ID, n int, text []byte, o Origin) (LID, error) {
 	w := measure(text)
-	if err := s.take(n, w, len(text)); err != nil {
+	if err := s.take(id, n, w, len(text)); err != nil {
 		return 0, err
-	}
-	if id.Seq > maxSeq-uint64(n) {
-		return 0, ErrDot
 	}
 	parent := root
 	if !o.Root {

@@ -56,7 +56,7 @@ func (s *Sequence) loadRuns(runs []run) {
 
 // loadLeaves fills leaves from left to right. They are linked, and have no parents yet.
 func (s *Sequence) loadLeaves(st *State) {
-	wide := len(st.text) != int(st.visible)
+	wide := st.content && len(st.text) != int(st.visible)
 	b := loader{s: s}
 	for i := range st.spans {
 		sp := st.spans[i]

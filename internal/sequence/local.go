@@ -11,7 +11,7 @@ func (s *Sequence) Insert(index int, id ID, n int, text string) (Origin, LID, er
 		return Origin{}, 0, &RangeError{Index: index, Len: s.Len(CodePoints)}
 	}
 	w := measure(text)
-	if err := s.take(n, w, len(text)); err != nil {
+	if err := s.take(id, n, w, len(text)); err != nil {
 		return Origin{}, 0, err
 	}
 	w.vis = uint32(n)
