@@ -20,9 +20,12 @@ func (w *StateWriter) Kind(name string) {
 	w.Uvarint(code)
 	if code == 0 {
 		w.Uvarint(uint64(len(name)))
-		w.buf = append(w.buf, name...)
+		w.RawString(name)
 	}
 }
+
+// RawString appends s without its length.
+func (w *StateWriter) RawString(s string) { w.buf = append(w.buf, s...) }
 
 // Kind reads what OpWriter.Kind or StateWriter.Kind wrote. A code that a newer version gave out fails with ErrVersion.
 func (r *Reader) Kind(field string) string {
