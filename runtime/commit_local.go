@@ -13,6 +13,7 @@ func (r *Runtime) commitLocal() error {
 		}
 		return nil
 	}
+	tx.abandon()
 	if err := r.checkLocalLimits(); err != nil {
 		return err
 	}

@@ -43,6 +43,7 @@ type objectRef struct {
 	rep    uint64 // made objects: replica's number in the table
 	seq    uint64 // and seq
 	parent int    // implicit objects: index in the object table
+	depth  int    // implicit objects: how many of the table stand above it
 }
 
 // message is a decoded envelope. Slices alias the input.
@@ -577,7 +578,13 @@ func (m *message) parseObjects(rd *Reader, lim *Limits) {
 			if back >= uint64(len(m.objects)) {
 				rd.Fail("object parent", ErrCorrupt)
 			}
-			o.parent = len(m.objects) - 1 - int(back)
+			if rd.err == nil {
+				o.parent = len(m.objects) - 1 - int(back)
+				o.depth = m.objects[o.parent].depth + 1
+			}
+			if o.depth > lim.Depth {
+				rd.Fail("object parent", &LimitError{"Depth", uint64(o.depth), uint64(lim.Depth)})
+			}
 			o.key = rd.Bytes("object key")
 		case classRoot:
 			o.key = rd.Bytes("object name")

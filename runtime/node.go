@@ -164,7 +164,8 @@ func (r *Runtime) instantiate(n *Node) {
 }
 
 // Implicit returns the child with this key and kind, which exists without being made; taking it changes no byte of
-// the document. It may be called inside View and Transact.
+// the document. It may be called inside View and Transact. A *LimitError says that the key is too long or the child too
+// deep.
 func (n *Node) Implicit(key, kind string) (*Node, error) {
 	n.rt.table.Lock()
 	defer n.rt.table.Unlock()
@@ -174,6 +175,12 @@ func (n *Node) Implicit(key, kind string) (*Node, error) {
 	}
 	if len(key) > n.rt.limits.NameBytes {
 		return nil, &LimitError{"NameBytes", uint64(len(key)), uint64(n.rt.limits.NameBytes)}
+	}
+	if c := n.kids[kidKey{key, k}]; c != nil {
+		return c, nil
+	}
+	if err := n.tooDeep(); err != nil {
+		return nil, err
 	}
 	return n.implicit(key, k), nil
 }
@@ -334,6 +341,14 @@ func (r *Runtime) markRolledBack(top *Node) {
 			stack = append(stack, k)
 		}
 	}
+}
+
+// tooDeep returns a *LimitError if nothing may be nested below n.
+func (n *Node) tooDeep() error {
+	if most := n.rt.limits.Depth; n.depth() >= most {
+		return &LimitError{"Depth", uint64(most) + 1, uint64(most)}
+	}
+	return nil
 }
 
 // depth counts the objects above n.

@@ -314,7 +314,9 @@ func (r *Runtime) apply(m *message, rep Rep, origin any) (err error) {
 		reps, ends = append(reps, r.rep(m.table[i].id)), append(ends, m.table[i].end)
 	}
 	r.dec.reps, r.dec.ends = reps, ends
-	if err := r.applyOps(m, reps, ends); err != nil {
+	if err := r.applyOps(m, reps, ends); errors.Is(err, ErrLimit) {
+		return err
+	} else if err != nil {
 		return fmt.Errorf("%w: %w", ErrInternal, err)
 	}
 	if r.document == uuid.Nil {
@@ -358,8 +360,11 @@ func (r *Runtime) applyOps(m *message, reps []Rep, ends []uint64) error {
 	for i := range m.ops {
 		f := &m.ops[i]
 		r.table.Lock()
-		n := r.resolve(m, f.object, nodes, reps)
+		n, err := r.resolve(m, f.object, nodes, reps)
 		r.table.Unlock()
+		if err != nil {
+			return err
+		}
 		if n == nil {
 			r.keepOrphan(m, f, LocalDot{reps[0], seq}, reps, ends)
 		} else if err := r.applyOp(m, f, n, seq, reps, ends); err != nil {
@@ -402,9 +407,9 @@ func (r *Runtime) applyOp(m *message, f *opFrame, n *Node, seq uint64, reps []Re
 
 // resolve finds an object of a message, nil for one that was made by a dot and is not there: it was deleted, or never
 // made. It is asked anew for each operation: an earlier one may make the object.
-func (r *Runtime) resolve(m *message, i int, nodes []*Node, reps []Rep) *Node {
+func (r *Runtime) resolve(m *message, i int, nodes []*Node, reps []Rep) (*Node, error) {
 	if nodes[i] != nil {
-		return nodes[i]
+		return nodes[i], nil
 	}
 	o := &m.objects[i]
 	switch o.class {
@@ -415,11 +420,16 @@ func (r *Runtime) resolve(m *message, i int, nodes []*Node, reps []Rep) *Node {
 			nodes[i] = n
 		}
 	case classImplicit:
-		if p := r.resolve(m, o.parent, nodes, reps); p != nil && p.state == alive && p.depth() < r.limits.Depth {
-			nodes[i] = p.implicit(string(o.key), r.kindOf(o))
+		p, err := r.resolve(m, o.parent, nodes, reps)
+		if err != nil || p == nil || p.state != alive {
+			return nil, err
 		}
+		if err := p.tooDeep(); err != nil {
+			return nil, err
+		}
+		nodes[i] = p.implicit(string(o.key), r.kindOf(o))
 	}
-	return nodes[i]
+	return nodes[i], nil
 }
 
 func (r *Runtime) kindOf(o *objectRef) *kindInfo {

@@ -173,6 +173,7 @@ func (t *txState) begin(r *Runtime, sender Rep) {
 	t.reps, t.ends = append(t.reps[:0], sender), append(t.ends[:0], 0)
 	t.byRep = nil
 	t.deps = r.appendDeps(t)
+	t.named = len(t.reps)
 }
 
 // appendDeps puts the causally maximal dots of others into the message's table, by replica order.

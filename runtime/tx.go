@@ -64,7 +64,7 @@ func (t Tx) Begin(n *Node) (*OpWriter, error) {
 	}
 	r := t.ref.rt
 	tx := &r.tx
-	tx.ops = tx.ops[:tx.sealed]
+	tx.abandon()
 	if n.class != classRoot {
 		tx.name(n)
 	}
@@ -106,7 +106,7 @@ func (w *OpWriter) Removed(target LocalDot, n uint64) { w.rt.noteDeletion(w.node
 func (w *OpWriter) record(n int) {
 	tx := &w.rt.tx
 	tx.recs = append(tx.recs, opRecord{w.node, n, w.start, len(tx.ops)})
-	tx.sealed = len(tx.ops)
+	tx.sealed, tx.named = len(tx.ops), len(tx.reps)
 	tx.dots += uint64(n)
 }
 
@@ -137,8 +137,17 @@ type txState struct {
 	reps   []Rep
 	ends   []uint64
 	deps   int
+	named  int         // entries of the table that recorded operations and dependencies need
 	byRep  map[Rep]int // used from a certain size on
 	commit Commit
+}
+
+// abandon drops what an operation left behind that was begun and not recorded.
+func (t *txState) abandon() {
+	t.ops = t.ops[:t.sealed]
+	if len(t.reps) > t.named {
+		t.reps, t.ends, t.byRep = t.reps[:t.named], t.ends[:t.named], nil
+	}
 }
 
 const linearTable = 16
