@@ -30,7 +30,7 @@ func (x *Exporter) Node(n *Node) any {
 
 // Implicit renders the implicit children of n that hold something, by key.
 func (x *Exporter) Implicit(n *Node) map[string]any {
-	return x.named(n.children())
+	return x.named(slices.Clone(n.children()))
 }
 
 // named renders objects by key; where two kinds share a key, both appear with the kind added.

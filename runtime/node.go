@@ -2,8 +2,6 @@ package runtime
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 )
 
@@ -38,18 +36,13 @@ type Node struct {
 	dot    LocalDot
 	obj    Object
 	opaque *opaque
-	kids   map[kidKey]*Node // implicit children
+	kids   *kids // implicit children; nil: none
 	class  nodeClass
 	state  nodeState
-	// touched is the transaction in which the object changed last, so that it is committed once.
-	touched uint64
+	// touched says that the open transaction has changed the object, so that it is committed once.
+	touched bool
 	// inState is scratch of saving: number of the object in the state being written, plus 1.
-	inState int
-}
-
-type kidKey struct {
-	key  string
-	kind *kindInfo
+	inState uint32
 }
 
 type rootKey struct {
@@ -176,7 +169,7 @@ func (n *Node) Implicit(key, kind string) (*Node, error) {
 	if len(key) > n.rt.limits.NameBytes {
 		return nil, &LimitError{"NameBytes", uint64(len(key)), uint64(n.rt.limits.NameBytes)}
 	}
-	if c := n.kids[kidKey{key, k}]; c != nil {
+	if c := n.kids.get(key, k); c != nil {
 		return c, nil
 	}
 	if err := n.tooDeep(); err != nil {
@@ -186,16 +179,12 @@ func (n *Node) Implicit(key, kind string) (*Node, error) {
 }
 
 func (n *Node) implicit(key string, k *kindInfo) *Node {
-	kk := kidKey{key, k}
-	c := n.kids[kk]
+	c := n.kids.get(key, k)
 	if c == nil {
 		c = n.rt.newNode(k, classImplicit)
 		c.parent, c.key, c.state = n, key, n.state
 		n.rt.instantiate(c)
-		if n.kids == nil {
-			n.kids = make(map[kidKey]*Node)
-		}
-		n.kids[kk] = c
+		n.addKid(c)
 	}
 	return c
 }
@@ -210,11 +199,11 @@ func (n *Node) ImplicitChildren(kind string, yield func(key string, c *Node) boo
 	}
 }
 
-// children lists the implicit children.
+// children lists the implicit children; the caller must not change the slice.
 func (n *Node) children() []*Node {
 	n.rt.table.Lock()
 	defer n.rt.table.Unlock()
-	return slices.Collect(maps.Values(n.kids))
+	return n.kids.all()
 }
 
 // Holds reports whether the object or any object below it differs from its initial state.
@@ -242,9 +231,7 @@ func (r *Runtime) allNodes() []*Node {
 		nodes = append(nodes, n)
 	}
 	for i := 0; i < len(nodes); i++ {
-		for _, k := range nodes[i].kids {
-			nodes = append(nodes, k)
-		}
+		nodes = append(nodes, nodes[i].kids.all()...)
 	}
 	return nodes
 }
@@ -292,9 +279,7 @@ func (r *Runtime) drop(top *Node) {
 			delete(r.made, c.dot)
 		}
 		r.journal = append(r.journal, undoRecord{node: c})
-		for _, k := range c.kids {
-			stack = append(stack, k)
-		}
+		stack = append(stack, c.kids.all()...)
 		if cc, ok := c.obj.(Container); ok {
 			cc.Children(func(k *Node) bool { stack = append(stack, k); return true })
 		}
@@ -323,7 +308,7 @@ func (u undoRecord) undo(r *Runtime) {
 		if c.class == classDot {
 			r.made[c.dot] = c
 		}
-		for _, k := range c.kids { // those named first after the drop have no note of their own
+		for _, k := range c.kids.all() { // those named first after the drop have no note of their own
 			if k.state == deleted {
 				undoRecord{node: k}.undo(r)
 			}
@@ -337,9 +322,7 @@ func (r *Runtime) markRolledBack(top *Node) {
 		c := stack[len(stack)-1]
 		stack = stack[:len(stack)-1]
 		c.state = rolledBack
-		for _, k := range c.kids {
-			stack = append(stack, k)
-		}
+		stack = append(stack, c.kids.all()...)
 	}
 }
 

@@ -303,7 +303,7 @@ type loader struct {
 	end    []uint64 // per replica: what the state holds
 	base   []uint64 // per replica; nil for a full state
 	kinds  []*kindInfo
-	keys   [][]byte
+	keys   []string
 	nodes  []*Node // the state's objects, nil for those that are deleted here
 	listed map[*Node]bool
 	fresh  []*Node // made objects that were not here
@@ -492,8 +492,8 @@ func (l *loader) entry(i int) (n *Node, p opaquePart, stub bool) {
 	k := l.kinds[tag>>3]
 	switch class {
 	case classRoot:
-		if name := rd.Bytes("object name"); l.nameOK(name) {
-			n = r.root(string(name), k)
+		if name := string(rd.Bytes("object name")); l.nameOK(name) {
+			n = r.root(name, k)
 		}
 	case classDot:
 		d := l.dot()
@@ -513,7 +513,7 @@ func (l *loader) entry(i int) (n *Node, p opaquePart, stub bool) {
 				rd.Fail("object parent", &LimitError{"Depth", uint64(r.limits.Depth) + 1, uint64(r.limits.Depth)})
 				return nil, p, stub
 			}
-			n = parent.implicit(string(key), k)
+			n = parent.implicit(key, k)
 		}
 	default:
 		rd.Fail("object class", ErrCorrupt)
@@ -543,23 +543,24 @@ func (l *loader) entry(i int) (n *Node, p opaquePart, stub bool) {
 	return n, p, stub
 }
 
-func (l *loader) nameOK(name []byte) bool {
+func (l *loader) nameOK(name string) bool {
 	if most := l.rt.limits.NameBytes; len(name) > most {
 		l.h.rd.Fail("object name", &LimitError{"NameBytes", uint64(len(name)), uint64(most)})
 	}
 	return l.h.rd.err == nil
 }
 
-func (l *loader) key() []byte {
+// key reads the key of an implicit object; children of the same name share one string.
+func (l *loader) key() string {
 	rd := &l.h.rd
 	if i := rd.Uvarint("object key"); i > 0 {
 		if i > uint64(len(l.keys)) {
 			rd.Fail("object key", ErrCorrupt)
-			return nil
+			return ""
 		}
 		return l.keys[i-1]
 	}
-	k := rd.Bytes("object key")
+	k := string(rd.Bytes("object key"))
 	l.keys = append(l.keys, k)
 	return k
 }

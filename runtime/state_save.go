@@ -43,7 +43,9 @@ func CanonicalOnly() SaveOption { return func(o *saveOptions) { o.local = false 
 // Save returns the whole document: its canonical bytes, then what only this replica has (waiting messages, the deletion
 // record, parts of unknown kinds), each with a checksum. The caller owns the bytes. Cost: O(size).
 func (r *Runtime) Save(opts ...SaveOption) ([]byte, error) {
-	r.rlock()
+	if err := r.tryRLock(); err != nil {
+		return nil, err
+	}
 	defer r.mu.RUnlock()
 	return r.save(nil, opts...)
 }
@@ -52,7 +54,9 @@ func (r *Runtime) Save(opts ...SaveOption) ([]byte, error) {
 // cover that base gets *MissingDepsError. Its size follows the changes while the deletion record reaches back to c;
 // beyond, a delta also lists the runs of live dots.
 func (r *Runtime) SaveSince(c vclock.Clock, opts ...SaveOption) ([]byte, error) {
-	r.rlock()
+	if err := r.tryRLock(); err != nil {
+		return nil, err
+	}
 	defer r.mu.RUnlock()
 	base := make([]uint64, len(r.next))
 	for i, n := range r.next {
@@ -292,12 +296,12 @@ func (s *saver) nodes() []*Node {
 	nodes := append(roots, made...)
 	for i := 0; i < len(nodes); i++ {
 		n := nodes[i]
-		n.inState = i + 1
-		if len(n.kids) == 0 {
+		n.inState = uint32(i + 1)
+		if n.kids == nil {
 			continue
 		}
 		at := len(nodes)
-		for _, k := range n.kids {
+		for _, k := range n.kids.all() {
 			if s.wanted(k) {
 				nodes = append(nodes, k)
 			}
@@ -322,7 +326,7 @@ func (s *saver) wanted(n *Node) bool {
 	if n.obj != nil && n.opaque == nil && (!n.obj.Empty() || s.delta != nil && len(s.delta.byNode[n]) > 0) {
 		return true
 	}
-	for _, k := range n.kids {
+	for _, k := range n.kids.all() {
 		if s.wanted(k) {
 			return true
 		}
@@ -355,7 +359,7 @@ func (s *saver) object(n *Node, i int) {
 		s.uvarint(uint64(s.canon[n.dot.Rep]))
 		s.uvarint(n.dot.Seq)
 	case classImplicit:
-		s.uvarint(uint64(i - (n.parent.inState - 1)))
+		s.uvarint(uint64(i) - uint64(n.parent.inState-1))
 		s.key(n.key)
 	}
 	if stub {

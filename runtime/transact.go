@@ -76,11 +76,8 @@ func (r *Runtime) locked(fn func(Tx) error, opts []TxOption) (err error, own boo
 
 // View runs fn with the read lock held: fn sees whole transactions, and the same state throughout.
 func (r *Runtime) View(fn func(Tx) error) error {
-	if !r.mu.TryRLock() {
-		if r.nested() {
-			return ErrNested
-		}
-		r.mu.RLock()
+	if err := r.tryRLock(); err != nil {
+		return err
 	}
 	return r.viewed(fn)
 }
@@ -121,49 +118,81 @@ func (r *Runtime) unlock() { r.mu.Unlock() }
 
 // rlock takes the read lock for a short accessor; it panics where View would return ErrNested.
 func (r *Runtime) rlock() {
-	if !r.mu.TryRLock() {
-		if r.nested() {
-			panic(ErrNested)
-		}
-		r.mu.RLock()
+	if err := r.tryRLock(); err != nil {
+		panic(err)
 	}
+}
+
+// tryRLock takes the read lock; ErrNested if this goroutine would wait for itself.
+func (r *Runtime) tryRLock() error {
+	if r.mu.TryRLock() {
+		return nil
+	}
+	if r.nested() {
+		return ErrNested
+	}
+	r.mu.RLock()
+	return nil
 }
 
 // nested reports whether this goroutine already holds the lock of r. It is asked only when the lock is not free, so
 // that no edit pays for it: the goroutine looks for the frames of locked and viewed with this receiver on its own stack.
 func (r *Runtime) nested() bool {
+	held := heldLocks()
+	if held == 0 {
+		return false
+	}
+	// Some document's lock is held by this goroutine; the printed stack tells whether it is this one's.
+	buf := make([]byte, 64<<10)
+	n := goruntime.Stack(buf, false)
+	for n == len(buf) {
+		buf = make([]byte, 2*len(buf))
+		n = goruntime.Stack(buf, false)
+	}
+	text := string(buf[:n])
+	addr := "(0x" + strconv.FormatUint(uint64(uintptr(unsafe.Pointer(r))), 16)
+	printed := 0
+	for _, frame := range lockFrames {
+		for rest := text; ; {
+			_, after, ok := strings.Cut(rest, frame+"(")
+			if !ok {
+				break
+			}
+			printed++
+			rest = after
+			if tail, ok := strings.CutPrefix("("+after, addr); ok && (tail == "" || strings.ContainsRune(",)?", rune(tail[0]))) {
+				return true
+			}
+		}
+	}
+	// A printed stack shows a hundred frames. One that holds documents further up could be waiting for itself: an error
+	// is better than that, and to wait for another document from so far inside of one is rare.
+	return printed < held
+}
+
+// lockFrames are the functions that hold a document's lock while they call the user.
+var lockFrames = [...]string{".(*Runtime).locked", ".(*Runtime).viewed"}
+
+// heldLocks counts them on the stack of this goroutine.
+func heldLocks() int {
 	var pcs [64]uintptr
-	found := false
-	for skip := 2; ; skip += len(pcs) {
+	held := 0
+	for skip := 3; ; skip += len(pcs) {
 		n := goruntime.Callers(skip, pcs[:])
 		frames := goruntime.CallersFrames(pcs[:n])
 		for more := n > 0; more; {
 			var f goruntime.Frame
 			f, more = frames.Next()
-			if strings.HasSuffix(f.Function, ".(*Runtime).locked") || strings.HasSuffix(f.Function, ".(*Runtime).viewed") {
-				found = true
+			for _, name := range lockFrames {
+				if strings.HasSuffix(f.Function, name) {
+					held++
+				}
 			}
 		}
-		if n < len(pcs) || found {
-			break
+		if n < len(pcs) {
+			return held
 		}
 	}
-	if !found {
-		return false
-	}
-	// Some document's lock is held by this goroutine; the printed stack tells whether it is this one's.
-	buf := make([]byte, 64<<10)
-	for {
-		n := goruntime.Stack(buf, false)
-		if n < len(buf) {
-			buf = buf[:n]
-			break
-		}
-		buf = make([]byte, 2*len(buf))
-	}
-	addr := "(0x" + strconv.FormatUint(uint64(uintptr(unsafe.Pointer(r))), 16)
-	text := string(buf)
-	return strings.Contains(text, ".(*Runtime).locked"+addr) || strings.Contains(text, ".(*Runtime).viewed"+addr)
 }
 
 func (t *txState) begin(r *Runtime, sender Rep) {
@@ -192,8 +221,8 @@ func (r *Runtime) appendDeps(t *txState) int {
 }
 
 func (r *Runtime) touch(n *Node) {
-	if n.touched != r.commits+1 {
-		n.touched = r.commits + 1
+	if !n.touched {
+		n.touched = true
 		r.touched = append(r.touched, n)
 	}
 }
@@ -226,7 +255,7 @@ func (r *Runtime) rollback() {
 
 func (r *Runtime) endTx() {
 	for _, n := range r.touched {
-		n.touched = 0
+		n.touched = false
 	}
 	// The buffers keep stale pointers to objects of this document, which does no harm while they are small.
 	if cap(r.touched)+cap(r.journal)+cap(r.tx.recs) > 4096 {
