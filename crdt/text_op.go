@@ -55,7 +55,7 @@ func (st *textState) insert(w *runtime.OpWriter, i, n int, s string) error {
 	writeOrigin(w, opInsert, o)
 	w.RawString(s)
 	if st.observers.Active() {
-		st.changes.insert(i, n, s)
+		st.changes.insert(i, []rune(s)...)
 	}
 	w.Commit(n)
 	return nil
@@ -72,7 +72,7 @@ func (st *textState) delete(w *runtime.OpWriter, i, n int) error {
 	if err != nil {
 		return st.localError("Text.Delete", i, n, err)
 	}
-	writeRuns(w, opDelete, runs)
+	writeSpans(w, opDelete, runs)
 	for k := range runs {
 		w.Removed(runtime.LocalDot(runs[k].ID), uint64(runs[k].N))
 	}
@@ -137,8 +137,8 @@ func ownDot(op *runtime.Op, back uint64) sequence.ID {
 	return sequence.ID{Rep: op.Dot.Rep, Seq: op.Dot.Seq - back}
 }
 
-// writeRuns writes the head and the runs of a delete with this code.
-func writeRuns(w *runtime.OpWriter, code byte, runs []sequence.IDSpan) {
+// writeSpans writes the head and the runs of a delete with this code.
+func writeSpans(w *runtime.OpWriter, code byte, runs []sequence.IDSpan) {
 	self := w.Dot()
 	if r := &runs[0]; len(runs) == 1 && r.ID.Rep == self.Rep {
 		back := self.Seq - r.ID.Seq - uint64(r.N-1)
@@ -163,8 +163,8 @@ func writeRuns(w *runtime.OpWriter, code byte, runs []sequence.IDSpan) {
 	}
 }
 
-// readRuns appends what writeRuns wrote after the head to dst.
-func readRuns(op *runtime.Op, head byte, dst []sequence.IDSpan) []sequence.IDSpan {
+// readSpans appends what writeSpans wrote after the head to dst.
+func readSpans(op *runtime.Op, head byte, dst []sequence.IDSpan) []sequence.IDSpan {
 	switch head >> deleteForm & 3 {
 	case formPrevious:
 		dst = append(dst, sequence.IDSpan{ID: ownDot(op, 1), N: 1})
@@ -172,18 +172,18 @@ func readRuns(op *runtime.Op, head byte, dst []sequence.IDSpan) []sequence.IDSpa
 		dst = append(dst, sequence.IDSpan{ID: ownDot(op, op.Uvarint("dot")), N: 1})
 	case formOwnRun:
 		last := ownDot(op, op.Uvarint("run"))
-		dst = appendRun(op, dst, last, op.Uvarint("dots")+1)
+		dst = appendSpan(op, dst, last, op.Uvarint("dots")+1)
 	case formRuns:
 		for more := true; more; more = op.Len() > 0 {
 			last := sequence.ID(op.Reader.Dot("run"))
-			dst = appendRun(op, dst, last, op.Uvarint("dots"))
+			dst = appendSpan(op, dst, last, op.Uvarint("dots"))
 		}
 	}
 	return dst
 }
 
-// appendRun appends the run of before+1 dots that ends with last.
-func appendRun(op *runtime.Op, dst []sequence.IDSpan, last sequence.ID, before uint64) []sequence.IDSpan {
+// appendSpan appends the run of before+1 dots that ends with last.
+func appendSpan(op *runtime.Op, dst []sequence.IDSpan, last sequence.ID, before uint64) []sequence.IDSpan {
 	if before > last.Seq || before >= 1<<31-1 {
 		op.Fail("dots", runtime.ErrCorrupt)
 		return dst
@@ -222,20 +222,20 @@ func (st *textState) applyInsert(op *runtime.Op, head byte) error {
 		return opError(err)
 	}
 	if st.observers.Active() {
-		st.changes.insert(st.seq.IndexOf(lid), op.Dots, string(text))
+		st.changes.insert(st.seq.IndexOf(lid), []rune(string(text))...)
 	}
 	return nil
 }
 
 func (st *textState) applyDelete(op *runtime.Op, head byte) error {
-	st.dots = readRuns(op, head, st.dots[:0])
+	st.dots = readSpans(op, head, st.dots[:0])
 	if err := op.Done(); err != nil {
 		return err
 	}
 	if op.Dots != 1 {
 		return fmt.Errorf("%w: a delete takes one dot, not %d", runtime.ErrInvalidOp, op.Dots)
 	}
-	if err := knownRuns(st.seq, st.dots); err != nil {
+	if err := knownSpans(st.seq, st.dots); err != nil {
 		return err
 	}
 	st.seq.Mark()
@@ -253,8 +253,8 @@ func (st *textState) applyDelete(op *runtime.Op, head byte) error {
 	return nil
 }
 
-// knownRuns returns an error unless every dot of the runs is an element.
-func knownRuns(seq *sequence.Sequence, runs []sequence.IDSpan) error {
+// knownSpans returns an error unless every dot of the runs is an element.
+func knownSpans(seq *sequence.Sequence, runs []sequence.IDSpan) error {
 	if len(runs) == 1 {
 		return nil // Hide tells before it changes anything
 	}

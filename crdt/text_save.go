@@ -105,7 +105,7 @@ func (st *textState) mergeElements(r *runtime.StateReader) error {
 // inserted notes for the event that n code points were inserted at index.
 func (st *textState) inserted(index, n int) {
 	text, _ := st.slice(index, index+n)
-	st.changes.insert(index, n, text)
+	st.changes.insert(index, []rune(text)...)
 }
 
 // hidden returns what to tell the sequence to call when it hides elements.

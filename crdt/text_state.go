@@ -13,7 +13,7 @@ type textState struct {
 	seq       *sequence.Sequence
 	dots      []sequence.IDSpan // scratch of one operation
 	observers runtime.Observers[TextEvent]
-	changes   deltaBuilder // of the open transaction, if somebody listens
+	changes   deltaBuilder[rune] // of the open transaction, if somebody listens
 }
 
 func newTextState(n *runtime.Node) runtime.Object {
@@ -32,7 +32,7 @@ func (st *textState) Commit(c *runtime.Commit) {
 	st.seq.Commit()
 	if st.changes.active {
 		if d := st.changes.take(); len(d) > 0 {
-			st.observers.Emit(c, TextEvent{Meta: c.Meta(), Delta: d})
+			st.observers.Emit(c, TextEvent{Meta: c.Meta(), Delta: textDelta(d)})
 		}
 	}
 }
