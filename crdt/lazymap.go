@@ -1,0 +1,165 @@
+package crdt
+
+import (
+	"iter"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/seed1312cc15/weft/runtime"
+)
+
+const kindLazyMap = "lazymap"
+
+// LazyMap is a handle of a map in which every key holds an object without its being made: O is a handle type (Counter,
+// Text, ObjectMap[...], ...) or a struct of them. It is the map for counters by name, texts by language and the like.
+//
+//   - Concurrent first uses of a key meet in one object: nothing is lost, nobody wins.
+//   - Taking a key for reading or writing changes nothing; a key counts as present while its object differs from the
+//     initial one.
+//   - A key cannot be deleted: empty its object instead. Who needs deletion, or objects with an identity, uses ObjectMap.
+//
+// Keys are any comparable type that CBOR encodes; equal keys are those with equal encodings. NaN is refused.
+//
+// Cost: a key costs what its object costs, and its bytes once in a saved document and in each message. Every key ever
+// asked for with At or Has stays in memory (some 200 bytes) until the document is closed, present or not. The idea is that of
+// CLazyMap in Weidner, Miller and Meiklejohn, "Composing and decomposing op-based CRDTs with semidirect products" (2020)
+// and its library Collabs.
+type LazyMap[K comparable, O any] struct{ node *runtime.Node }
+
+// NewLazyMap returns the map that is the root with this name. Errors: *ShapeError for an O that cannot describe objects,
+// those of runtime.Runtime.Root.
+func NewLazyMap[K comparable, O any](rt *runtime.Runtime, name string) (LazyMap[K, O], error) {
+	return Root[LazyMap[K, O]](rt, name)
+}
+
+// Kind returns "lazymap".
+func (LazyMap[K, O]) Kind() string { return kindLazyMap }
+
+// Bind makes the handle one of the object n, which must be of this kind.
+func (m *LazyMap[K, O]) Bind(n *runtime.Node) { m.node = n }
+
+// Node returns the object's place in the document.
+func (m LazyMap[K, O]) Node() *runtime.Node { return m.node }
+
+func (m LazyMap[K, O]) element() reflect.Type { return reflect.TypeFor[O]() }
+
+// At returns the object of a key, which always exists. It changes nothing of the document and may be used inside View
+// and Transact. Errors: a key that cannot be encoded, *runtime.LimitError (NameBytes, Depth), runtime.ErrUnknownKind, and
+// those of a Tx. Cost: O(1).
+func (m LazyMap[K, O]) At(tx runtime.Tx, key K) (*O, error) {
+	if err := tx.Err(m.node); err != nil {
+		return nil, err
+	}
+	k, err := appendKey(nil, &key)
+	if err != nil {
+		return nil, err
+	}
+	s, err := shapeFor[O]()
+	if err != nil {
+		return nil, err
+	}
+	if err := checkDepth(m.node, s); err != nil {
+		return nil, err
+	}
+	n, err := m.node.Implicit(string(k), s.kind)
+	if err != nil {
+		return nil, err
+	}
+	return bindNew[O](s, n)
+}
+
+// Has reports whether the object of a key differs from the initial one. Cost: O(1), for structs O(fields).
+func (m LazyMap[K, O]) Has(tx runtime.Tx, key K) bool {
+	tx.Read(m.node)
+	k, err := appendKey(nil, &key)
+	if err != nil {
+		return false
+	}
+	s, err := shapeFor[O]()
+	if err != nil {
+		return false
+	}
+	n, err := m.node.Implicit(string(k), s.kind)
+	return err == nil && n.Holds()
+}
+
+// Keys returns the keys whose objects differ from the initial one, in the order of their encodings. Cost: O(n log n).
+func (m LazyMap[K, O]) Keys(tx runtime.Tx) []K {
+	tx.Read(m.node)
+	present := m.present()
+	keys := make([]K, 0, len(present))
+	for _, c := range present {
+		if k, ok := childKey[K](c.key); ok {
+			keys = append(keys, k)
+		}
+	}
+	return keys
+}
+
+// All yields the keys whose objects differ from the initial one, with these objects, in the order of the keys'
+// encodings. The map may be changed meanwhile: what is yielded was there at the start. Cost: O(n log n).
+func (m LazyMap[K, O]) All(tx runtime.Tx) iter.Seq2[K, *O] {
+	tx.Read(m.node)
+	return func(yield func(K, *O) bool) {
+		tx.Read(m.node)
+		for _, c := range m.present() {
+			k, ok := childKey[K](c.key)
+			if o := BindTo[O](c.node); ok && o != nil && !yield(k, o) {
+				return
+			}
+		}
+	}
+}
+
+type keyedNode struct {
+	key  string
+	node *runtime.Node
+}
+
+// present lists the children of O's kind that hold something, by key.
+func (m LazyMap[K, O]) present() []keyedNode {
+	s, err := shapeFor[O]()
+	if err != nil {
+		return nil
+	}
+	var out []keyedNode
+	m.node.ImplicitChildren(s.kind, func(key string, c *runtime.Node) bool {
+		if c.Holds() {
+			out = append(out, keyedNode{key, c})
+		}
+		return true
+	})
+	slices.SortFunc(out, func(a, b keyedNode) int { return strings.Compare(a.key, b.key) })
+	return out
+}
+
+type lazyMapState struct{ nameSpace }
+
+func newLazyMapState(n *runtime.Node) runtime.Object { return lazyMapState{nameSpace{n}} }
+
+// Export returns the objects that hold something, by key.
+func (s lazyMapState) Export(x *runtime.Exporter) any {
+	var kids []keyedNode
+	s.node.ImplicitChildren("", func(key string, c *runtime.Node) bool {
+		if c.Holds() {
+			kids = append(kids, keyedNode{key, c})
+		}
+		return true
+	})
+	slices.SortFunc(kids, func(a, b keyedNode) int {
+		if c := strings.Compare(a.key, b.key); c != 0 {
+			return c
+		}
+		return strings.Compare(a.node.Kind(), b.node.Kind())
+	})
+	out := make(map[string]any, len(kids))
+	for i, c := range kids {
+		name := keyName(out, c.key)
+		if i > 0 && kids[i-1].key == c.key || i+1 < len(kids) && kids[i+1].key == c.key {
+			name = keyName(nil, c.key) + " (" + c.node.Kind() + ")"
+		}
+		out[name] = x.Node(c.node)
+	}
+	return out
+}
