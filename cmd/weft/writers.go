@@ -1,0 +1,215 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/seed1312cc15/weft/crdt"
+	"github.com/seed1312cc15/weft/internal/trace"
+	"github.com/seed1312cc15/weft/runtime"
+)
+
+// replica is one copy of the document that traces are replayed in: a text.
+type replica struct {
+	rt   *runtime.Runtime
+	text crdt.Text
+
+	problem error                  // the first that the runtime reported: none may
+	patches []trace.Patch          // what edit does
+	edit    func(runtime.Tx) error // made once, so that a transaction allocates no closure
+}
+
+func newReplica(id uuid.UUID, o runtime.Options) (*replica, error) {
+	o.Replica, o.Kinds = id, crdt.Kinds()
+	rt, err := runtime.New(&o)
+	if err != nil {
+		return nil, err
+	}
+	text, err := crdt.NewText(rt, "text")
+	if err != nil {
+		return nil, err
+	}
+	r := &replica{rt: rt, text: text}
+	rt.OnProblem(func(p runtime.Problem) {
+		if r.problem == nil {
+			r.problem = fmt.Errorf("the operation at %v was ignored: %w", p.Dot, p.Err)
+		}
+	})
+	r.edit = func(tx runtime.Tx) error {
+		for _, p := range r.patches {
+			if p.Deleted > 0 {
+				if err := r.text.Delete(tx, p.Pos, p.Deleted); err != nil {
+					return err
+				}
+			}
+			if p.Inserted != "" {
+				if err := r.text.Insert(tx, p.Pos, p.Inserted); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}
+	return r, nil
+}
+
+// write makes the patches in one transaction.
+func (r *replica) write(patches []trace.Patch) error {
+	r.patches = patches
+	return r.rt.Transact(r.edit)
+}
+
+func (r *replica) receive(messages [][]byte) error {
+	for i, m := range messages {
+		if _, err := r.rt.Receive(m); err != nil {
+			return fmt.Errorf("message %d: %w", i, err)
+		}
+	}
+	return r.problem
+}
+
+func (r *replica) value() string { return runtime.Read(r.rt, r.text.String) }
+
+// writers replays a trace: one replica an agent, one transaction a trace transaction, each written in the state that
+// holds exactly its ancestors.
+//
+//  1. messages[i] is the message of transaction i; nil if it changed nothing.
+//  2. start is the message that writes the start content, nil if there is none.
+type writers struct {
+	trace    *trace.Trace
+	plan     [][]int // per transaction: the messages that its agent lacks
+	options  runtime.Options
+	agents   []*replica
+	start    []byte
+	messages [][]byte
+	emitted  []byte // by the transaction that runs
+}
+
+// newWriters makes the plan: it belongs to no measurement.
+func newWriters(t *trace.Trace, o runtime.Options) *writers {
+	w := &writers{trace: t, options: o, agents: make([]*replica, t.Agents), messages: make([][]byte, len(t.Txns))}
+	if t.Concurrent {
+		w.plan = make([][]int, len(t.Txns))
+		for i, lacks := range t.Deliveries() {
+			w.plan[i] = slices.Clone(lacks)
+		}
+	}
+	return w
+}
+
+// agent returns the replica of agent k, made on first use.
+func (w *writers) agent(k int) (*replica, error) {
+	if r := w.agents[k]; r != nil {
+		return r, nil
+	}
+	r, err := newReplica(trace.AgentReplica(k), w.options)
+	if err != nil {
+		return nil, err
+	}
+	r.rt.OnUpdate(func(u runtime.Update) {
+		if u.Local {
+			w.emitted = u.Data
+		}
+	})
+	w.agents[k] = r
+	return r, nil
+}
+
+// run replays the whole trace and returns the time that writing took, without deliveries.
+func (w *writers) run(now stopwatch) (time.Duration, error) {
+	if err := w.writeStart(); err != nil {
+		return 0, err
+	}
+	var delivering time.Duration
+	begin := now()
+	for i := range w.trace.Txns {
+		txn := &w.trace.Txns[i]
+		r := w.agents[txn.Agent]
+		if r == nil || w.plan != nil && len(w.plan[i]) > 0 {
+			pause := now()
+			var err error
+			if r, err = w.prepare(i); err != nil {
+				return 0, fmt.Errorf("transaction %d: %w", i, err)
+			}
+			delivering += now() - pause
+		}
+		w.emitted = nil
+		if err := r.write(txn.Patches); err != nil {
+			return 0, fmt.Errorf("transaction %d: %w", i, err)
+		}
+		w.messages[i] = w.emitted
+	}
+	return now() - begin - delivering, nil
+}
+
+func (w *writers) writeStart() error {
+	if w.trace.Start == "" {
+		return nil
+	}
+	r, err := w.agent(0)
+	if err != nil {
+		return err
+	}
+	if err := r.write([]trace.Patch{{Inserted: w.trace.Start}}); err != nil {
+		return fmt.Errorf("start content: %w", err)
+	}
+	w.start = w.emitted
+	return nil
+}
+
+// prepare gives the agent of transaction i what it lacks.
+func (w *writers) prepare(i int) (*replica, error) {
+	r, err := w.agent(w.trace.Txns[i].Agent)
+	if err != nil || w.plan == nil {
+		return r, err
+	}
+	for _, j := range w.plan[i] {
+		if w.messages[j] == nil {
+			continue
+		}
+		res, err := r.rt.Receive(w.messages[j])
+		if err != nil {
+			return nil, fmt.Errorf("receiving transaction %d: %w", j, err)
+		}
+		if r.problem != nil {
+			return nil, r.problem
+		}
+		if res.Applied != 1 {
+			return nil, fmt.Errorf("receiving transaction %d, an ancestor: %d transactions applied, want 1", j, res.Applied)
+		}
+	}
+	return r, nil
+}
+
+// sent returns all messages in the order in which they were written.
+func (w *writers) sent() [][]byte {
+	out := make([][]byte, 0, len(w.messages)+1)
+	if w.start != nil {
+		out = append(out, w.start)
+	}
+	for _, m := range w.messages {
+		if m != nil {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// last returns the replica that wrote the last transaction, brought up to date with all messages: a writer, not a reader.
+func (w *writers) last() (*replica, error) {
+	k := 0
+	if n := len(w.trace.Txns); n > 0 {
+		k = w.trace.Txns[n-1].Agent
+	}
+	r, err := w.agent(k)
+	if err != nil {
+		return nil, err
+	}
+	if w.plan == nil {
+		return r, nil
+	}
+	return r, r.receive(w.sent())
+}
