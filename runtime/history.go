@@ -109,8 +109,8 @@ func (h *history) find(rep Rep, seq uint64) (keptMessage, bool) {
 // Acknowledge tells that everything a clock covers is durable elsewhere, so that own messages below it need not be
 // kept. Providers call it.
 func (r *Runtime) Acknowledge(c vclock.Clock) {
-	if r.lock() != nil {
-		return
+	if err := r.lock(); err != nil {
+		panic(err)
 	}
 	defer r.unlock()
 	r.history.acked = max(r.history.acked, c.Get(r.replicas[r.self]))
@@ -128,7 +128,9 @@ func (r *Runtime) Unacknowledged() (vclock.Span, bool) {
 // MessagesSince returns the messages that a replica with this clock misses, in causal order. The bytes are immutable.
 // When history no longer holds them all it returns ErrEvicted: use SaveSince. Cost: O(replicas + messages returned).
 func (r *Runtime) MessagesSince(c vclock.Clock) ([][]byte, error) {
-	r.rlock()
+	if err := r.tryRLock(); err != nil {
+		return nil, err
+	}
 	defer r.mu.RUnlock()
 	var found []keptMessage
 	for rep, end := range r.next {
