@@ -258,6 +258,7 @@ func (r *Runtime) wake(id uuid.UUID, res *Result) {
 	for len(ready) > 0 {
 		w := ready[len(ready)-1]
 		ready = ready[:len(ready)-1]
+		r.waiting.looks++
 		var m message // r.dec.msg may be in use by the caller
 		if err := m.parse(w.data, &r.limits); err != nil {
 			r.waiting.forget(w)

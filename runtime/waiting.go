@@ -22,6 +22,7 @@ type waitingRoom struct {
 	byDot   map[vclock.Dot]*waitingMessage
 	origins map[any]int
 	bytes   int
+	looks   int // how often a message was looked at again: tests count steps by it
 }
 
 type waitingMessage struct {
@@ -54,7 +55,7 @@ func (w *waitingRoom) init() {
 
 // originKey makes any tag usable as a map key.
 func originKey(o any) any {
-	if o == nil || !reflect.TypeOf(o).Comparable() {
+	if o == nil || !reflect.ValueOf(o).Comparable() {
 		return nil
 	}
 	return o
