@@ -148,3 +148,77 @@ func BenchmarkLiveBytes(b *testing.B) {
 	b.ReportMetric(float64(local), "local-bytes")
 	b.ReportMetric(float64(remote), "remote-bytes")
 }
+
+func BenchmarkAppendState(b *testing.B) {
+	s := localReplay(b, readTrace(b, "automerge-paper"), nil)
+	dst := save(s)
+	b.ReportAllocs()
+	for b.Loop() {
+		dst = s.AppendState(dst[:0], same)
+	}
+	b.ReportMetric(float64(len(dst)-s.Len(sequence.Bytes)), "structure-bytes")
+}
+
+func load(b *testing.B, data []byte) *sequence.Sequence {
+	st, err := sequence.Decode(data, known, sequence.Limits{Order: plainOrder{}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	s := sequence.New(plainOrder{}, true)
+	if err := s.Load(st); err != nil {
+		b.Fatal(err)
+	}
+	return s
+}
+
+func BenchmarkDecode(b *testing.B) {
+	data := save(localReplay(b, readTrace(b, "automerge-paper"), nil))
+	for b.Loop() {
+		if _, err := sequence.Decode(data, known, sequence.Limits{Order: plainOrder{}}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkLoadAndRead(b *testing.B) {
+	data := save(localReplay(b, readTrace(b, "automerge-paper"), nil))
+	b.ReportAllocs()
+	for b.Loop() {
+		s := load(b, data)
+		if _, err := s.AppendText(nil, 0, s.Len(sequence.CodePoints)); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkLoadAndEdit loads and makes a local and a remote edit and a remote delete in the middle.
+func BenchmarkLoadAndEdit(b *testing.B) {
+	data := save(localReplay(b, readTrace(b, "automerge-paper"), nil))
+	text := []byte("x")
+	for b.Loop() {
+		s := load(b, data)
+		middle := s.Len(sequence.CodePoints) / 2
+		id, _, err := s.IDAt(middle / 2)
+		if err == nil {
+			_, _, err = s.Insert(middle, sequence.ID{Seq: 1 << 40}, 1, "x")
+		}
+		if err == nil {
+			_, err = s.Integrate(sequence.ID{Rep: 1}, 1, text, sequence.Origin{Parent: id})
+		}
+		if err == nil {
+			_, err = s.Hide(id, 1, nil)
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkLiveBytesLoaded(b *testing.B) {
+	data := save(localReplay(b, readTrace(b, "automerge-paper"), nil))
+	var live int
+	for b.Loop() {
+		live = liveBytes(func() *sequence.Sequence { return load(b, data) })
+	}
+	b.ReportMetric(float64(live), "loaded-bytes")
+}

@@ -11,7 +11,7 @@ import (
 // number. Cost: O(elements log elements); for tests and for users who suspect the worst.
 func (s *Sequence) Check() error {
 	for _, f := range []func() error{
-		s.checkTree, s.checkLIDs, s.checkContent, s.checkOrigins, s.checkFlags, s.checkOrder, s.checkDots,
+		s.checkTree, s.checkLIDs, s.checkContent, s.checkOrigins, s.checkFlags, s.checkDots, s.checkOrder,
 		s.checkIndexes,
 	} {
 		if err := f(); err != nil {

@@ -79,7 +79,8 @@ type decoder struct {
 	freq    frequencies
 	reps    []uint32 // by number
 	seen    int      // numbers used so far
-	ends    []uint64 // by number
+	ends    []uint64 // by number: the end of the replica's last span
+	most    []uint64 // by number: the greatest end
 	before  uint32   // number of the span before
 	chain   []opened
 	pending []promised
@@ -223,7 +224,7 @@ func (d *decoder) table(rep func(int) (uint32, bool)) {
 		known[r] = true
 		d.reps = append(d.reps, r)
 	}
-	d.ends = make([]uint64, k)
+	d.ends, d.most = make([]uint64, k), make([]uint64, k)
 }
 
 // readCodes reads the codes of the columns.

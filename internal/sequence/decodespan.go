@@ -29,7 +29,10 @@ func (d *decoder) readSpan(i, context int) int {
 	d.r.Fill()
 	symbol := d.symbol(colSymbol + context)
 	f := shape((symbol + 1) / 2)
-	sp := span{first: d.st.count}
+	// Entries are made in place: what is written in small parts and at once copied stalls the processor.
+	d.st.spans = append(d.st.spans, span{})
+	sp := &d.st.spans[i]
+	sp.first = d.st.count
 	switch {
 	case f != shapeFlip:
 		if symbol == int(f)*2 {
@@ -65,15 +68,30 @@ func (d *decoder) readSpan(i, context int) int {
 		sp.flags |= flagHasLeft
 		d.adopt(child, sp.first, number, seq)
 	}
-	d.hang(f, &sp, top, i)
-	d.ends[number] = seq + n
+	d.hang(f, sp, top, i)
+	d.keep(sp, number, seq, i)
+	return contextAfter(f, sp.hidden())
+}
+
+// keep records span i, whose first dot is seq of the numbered replica.
+func (d *decoder) keep(sp *span, number uint32, seq uint64, i int) {
+	end := seq + uint64(sp.n)
+	d.ends[number] = end
+	d.most[number] = max(d.most[number], end)
 	d.before = number
 	d.st.count += sp.n
-	d.st.visible += sp.vis()
-	d.st.spans = append(d.st.spans, sp)
-	d.st.runs = append(d.st.runs, run{sp.first, d.reps[number], seq})
-	d.chain = append(d.chain, opened{seq, int32(i), number, sp.first, sp.last(), root})
-	return contextAfter(f, sp.hidden())
+	if !sp.hidden() {
+		if d.st.content {
+			sp.off = d.st.visible // for ASCII; finish sets it right for others
+		}
+		d.st.visible += sp.n
+	}
+	d.st.runs = append(d.st.runs, run{})
+	r := &d.st.runs[i]
+	r.lid, r.rep, r.seq = sp.first, d.reps[number], seq
+	d.chain = append(d.chain, opened{})
+	e := &d.chain[len(d.chain)-1]
+	e.seq, e.span, e.number, e.first, e.open, e.right = seq, int32(i), number, sp.first, sp.last(), root
 }
 
 // cut takes the chain back to the left origin of the span and returns the last child of the pending parent that

@@ -261,8 +261,14 @@ func (d *decoder) readRun() {
 		sp.flags |= flagLeft
 	}
 	d.ends[number] = seq + n
+	d.most[number] = max(d.most[number], seq+n)
 	d.st.count += sp.n
-	d.st.visible += sp.vis()
+	if !sp.hidden() {
+		if d.st.content {
+			sp.off = d.st.visible
+		}
+		d.st.visible += sp.n
+	}
 	d.st.spans = append(d.st.spans, sp)
 	d.st.runs = append(d.st.runs, run{sp.first, d.reps[number], seq})
 	d.st.delta.origins = append(d.st.delta.origins, o)

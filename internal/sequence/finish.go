@@ -51,13 +51,6 @@ func (d *decoder) readText(text []byte) {
 		d.fail("end", errors.New("bytes after it"))
 	case !st.content:
 	case len(text) == int(st.visible) && isASCII(text):
-		off := uint32(0)
-		for i := range st.spans {
-			if sp := &st.spans[i]; !sp.hidden() {
-				sp.off = off
-				off += sp.n
-			}
-		}
 		st.text = slices.Clone(text)
 	case len(text) < int(st.visible):
 		d.fail("text", errShort)
@@ -94,37 +87,20 @@ func isASCII(text []byte) bool {
 // unique says whether no dot occurs twice: with a bit for each dot where the clock is small, else by sorting.
 func (d *decoder) unique() bool {
 	runs := d.st.runs
-	most := map[uint32]uint64{}
-	if len(d.reps) == 1 {
-		most[d.reps[0]] = 0
+	begin := make([]uint64, len(d.most)) // of each replica's bits, by number
+	bits := uint64(0)
+	for number, m := range d.most {
+		begin[number] = bits
+		bits += min(m, 1<<40)
 	}
-	top, last := uint64(0), ID{}
-	for i := range runs {
-		end := runs[i].seq + uint64(d.st.spans[i].n)
-		if i > 0 && runs[i].rep == last.Rep {
-			top = max(top, end)
-			continue
-		}
-		if i > 0 {
-			most[last.Rep] = max(most[last.Rep], top)
-		}
-		last.Rep, top = runs[i].rep, end
-	}
-	most[last.Rep] = max(most[last.Rep], top)
-	sum := uint64(0)
-	for _, m := range most {
-		sum += min(m, 1<<40)
-	}
-	if sum > uint64(len(d.data))*32+1<<13 {
+	if bits > uint64(len(d.data))*32+1<<13 {
 		return d.uniqueSorted()
 	}
-	base := make(map[uint32]uint64, len(most))
-	at := uint64(0)
-	for rep, m := range most {
-		base[rep] = at
-		at += m
+	base := make(map[uint32]uint64, len(d.reps))
+	for number, rep := range d.reps {
+		base[rep] = begin[number]
 	}
-	set := make([]uint64, at/64+1)
+	set := make([]uint64, bits/64+1)
 	from := base[runs[0].rep]
 	for i := range runs {
 		if i > 0 && runs[i].rep != runs[i-1].rep {

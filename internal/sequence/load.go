@@ -1,5 +1,7 @@
 package sequence
 
+import "slices"
+
 // fill is the number of entries that a load puts into a node of capacity c: room is left for the first edits.
 func fill(c int) int { return c - c/8 }
 
@@ -23,7 +25,7 @@ func (s *Sequence) Load(st *State) error {
 	s.place = place{}
 	s.index.Store(nil)
 	s.dots.Store(nil)
-	s.content = append(make([]byte, 0, len(st.text)+len(st.text)/16), st.text...)
+	s.content = slices.Clip(st.text) // shared: nobody writes below its length
 	s.count = st.count
 	s.loadRuns(st.runs)
 	s.loadLeaves(st)
@@ -56,6 +58,7 @@ func (s *Sequence) loadRuns(runs []run) {
 
 // loadLeaves fills leaves from left to right. They are linked, and have no parents yet.
 func (s *Sequence) loadLeaves(st *State) {
+	s.reserve(len(st.spans)/fill(leafCap) + 1)
 	wide := st.content && len(st.text) != int(st.visible)
 	b := loader{s: s}
 	for i := range st.spans {
@@ -66,6 +69,19 @@ func (s *Sequence) loadLeaves(st *State) {
 		}
 		b.add(&sp)
 	}
+}
+
+// reserve makes n free leaves in one allocation.
+func (t *tree) reserve(n int) {
+	if len(t.leaves) == 0 {
+		t.leaves = append(make([]*leaf, 0, n+n/8+1), nil)
+	}
+	chunk := make([]leaf, n)
+	for i := range chunk {
+		t.leaves = append(t.leaves, &chunk[i])
+		t.freeLeaves = append(t.freeLeaves, uint32(len(t.leaves)-1))
+	}
+	slices.Reverse(t.freeLeaves)
 }
 
 // loader appends spans to the last leaf.

@@ -65,6 +65,3 @@ func (s *Sequence) backward(p *place, l *leaf, i uint32) bool {
 	}
 	return false
 }
-
-// unplace forgets the remembered place.
-func (s *Sequence) unplace() { s.place = place{} }

@@ -126,9 +126,10 @@ func (s *Sequence) AppendText(dst []byte, from, to int) ([]byte, error) {
 	if from == 0 && to == s.Len(CodePoints) {
 		dst = growBy(dst, s.Len(Bytes))
 	}
-	for chunk := range s.Runs(from, to) {
+	s.eachChunk(from, to, func(chunk []byte) bool {
 		dst = append(dst, chunk...)
-	}
+		return true
+	})
 	return dst, nil
 }
 
@@ -153,22 +154,36 @@ func (s *Sequence) checkRange(from, to int) error {
 // Runs yields the content of the visible elements [from, to), clipped to the list, in pieces. The pieces must not
 // be changed, nor kept beyond the next write.
 func (s *Sequence) Runs(from, to int) iter.Seq[[]byte] {
-	return func(yield func([]byte) bool) {
-		if !s.withText {
-			return
+	return func(yield func([]byte) bool) { s.eachChunk(from, to, yield) }
+}
+
+// eachChunk calls f for the content of the visible elements [from, to), in pieces as long as the buffer has them,
+// until f returns false.
+func (s *Sequence) eachChunk(from, to int, f func([]byte) bool) {
+	if !s.withText {
+		return
+	}
+	begin, end := uint32(0), uint32(0)
+	more := true
+	s.eachVisible(from, to, func(sp *span, k, m uint32) bool {
+		off, size := sp.off+k, m
+		if sp.wide() {
+			off = sp.off + s.offset(sp, k)
+			w := s.part(sp, k, m)
+			size = w.vis + w.byt
 		}
-		s.eachVisible(from, to, func(sp *span, k, m uint32) bool {
-			off := sp.off
-			size := m
-			if sp.wide() {
-				off += s.offset(sp, k)
-				w := s.part(sp, k, m)
-				size = w.vis + w.byt
-			} else {
-				off += k
-			}
-			return yield(s.content[off : off+size : off+size])
-		})
+		if off == end {
+			end += size
+			return true
+		}
+		if end > begin {
+			more = f(s.content[begin:end:end])
+		}
+		begin, end = off, off+size
+		return more
+	})
+	if more && end > begin {
+		f(s.content[begin:end:end])
 	}
 }
 

@@ -93,11 +93,13 @@ func (t *tokenizer) piece(p *piece) {
 
 // begin makes the token of a new canonical span.
 func (t *tokenizer) begin(p *piece) {
-	tk := token{n: p.n, hidden: p.hidden}
-	lorig := t.place(&tk, p)
-	t.dot(&tk, p, lorig)
-	t.chain = append(t.chain, link{p.first, p.n - 1, uint32(len(t.tokens)), 0})
-	t.tokens = append(t.tokens, tk)
+	i := len(t.tokens)
+	t.tokens = append(t.tokens, token{})
+	tk := &t.tokens[i]
+	tk.n, tk.hidden = p.n, p.hidden
+	lorig := t.place(tk, p)
+	t.dot(tk, p, lorig)
+	t.chain = append(t.chain, link{p.first, p.n - 1, uint32(i), 0})
 }
 
 // place codes the origin of a span and returns the dot of its left origin.

@@ -164,7 +164,6 @@ func (t *tree) newLeaf() uint32 {
 	if k := len(t.freeLeaves); k > 0 {
 		h := t.freeLeaves[k-1]
 		t.freeLeaves = t.freeLeaves[:k-1]
-		*t.leaves[h] = leaf{}
 		return h
 	}
 	if len(t.leaves) == 0 {
@@ -381,9 +380,11 @@ func (t *tree) dropLeaf(h uint32) {
 	} else {
 		t.tail = l.prev
 	}
+	p, pos := l.parent, int(l.pos)
+	*l = leaf{}
 	t.freeLeaves = append(t.freeLeaves, h)
-	if l.parent != 0 {
-		t.dropKid(l.parent, int(l.pos))
+	if p != 0 {
+		t.dropKid(p, pos)
 	}
 }
 

@@ -1,0 +1,141 @@
+package bitcol_test
+
+import (
+	"math/bits"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/seed1312cc15/weft/internal/bitcol"
+)
+
+func TestBitsRoundTrip(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		type item struct {
+			v uint64
+			n uint
+		}
+		var items []item
+		w := bitcol.NewWriter([]byte("before"))
+		total := uint(0)
+		for range rapid.IntRange(0, 40).Draw(t, "items") {
+			n := rapid.UintRange(0, 56).Draw(t, "n")
+			v := rapid.Uint64().Draw(t, "v") & (1<<n - 1)
+			w.Write(v, n)
+			items = append(items, item{v, n})
+			total += n
+		}
+		out := w.Close()
+		if string(out[:6]) != "before" || len(out) != 6+int(total+7)/8 {
+			t.Fatalf("%d bits in %d bytes", total, len(out)-6)
+		}
+		r := bitcol.NewReader(append(out[6:], "after"...))
+		for _, it := range items {
+			if got := r.Read(it.n); got != it.v {
+				t.Fatalf("%d bits: %x, not %x", it.n, got, it.v)
+			}
+		}
+		if rest, ok := r.Rest(); !ok || string(rest) != "after" {
+			t.Fatalf("rest %q, %v", rest, ok)
+		}
+	})
+}
+
+func TestReaderBeyondTheEnd(t *testing.T) {
+	r := bitcol.NewReader([]byte{0xFF, 0x01})
+	if got := r.Read(9); got != 0x1FF || r.Over() || r.Offset() != 2 {
+		t.Errorf("%x, over %v, offset %d", got, r.Over(), r.Offset())
+	}
+	if rest, ok := r.Rest(); !ok || len(rest) != 0 {
+		t.Errorf("rest %v, %v", rest, ok)
+	}
+	if got := r.Read(8); got != 0 || !r.Over() || r.Offset() != 2 {
+		t.Errorf("%x, over %v, offset %d", got, r.Over(), r.Offset())
+	}
+	r = bitcol.NewReader([]byte{0xFF})
+	r.Read(7)
+	if _, ok := r.Rest(); ok {
+		t.Error("padding that is not zero")
+	}
+}
+
+// TestCodes tests that lengths make a complete code within bounds, that the code decodes what it codes, and that it
+// is no worse than a fixed length.
+func TestCodes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		freq := rapid.SliceOfN(rapid.OneOf(rapid.Just(uint32(0)), rapid.Uint32Range(1, 9), rapid.Uint32()), 1, bitcol.MaxSymbols).Draw(t, "freq")
+		if slices.Max(freq) == 0 {
+			freq[0] = 1
+		}
+		lengths := bitcol.Lengths(freq)
+		c, ok := bitcol.NewCode(lengths)
+		if !ok || len(lengths) != len(freq) {
+			t.Fatalf("%v is no code", lengths)
+		}
+		c.Prepare()
+		var used []int
+		total := uint64(0)
+		for i, f := range freq {
+			if (f > 0) != (lengths[i] > 0) {
+				t.Fatalf("symbol %d of frequency %d has length %d", i, f, lengths[i])
+			}
+			if f > 0 {
+				used = append(used, i)
+				total += uint64(f)
+			}
+		}
+		cost, ok := c.Cost(freq)
+		if fixed := total * uint64(max(1, bits.Len(uint(len(used)-1)))); !ok || cost > fixed+fixed/4 {
+			t.Fatalf("cost %d, a fixed length costs %d", cost, fixed)
+		}
+		message := rapid.SliceOf(rapid.SampledFrom(used)).Draw(t, "message")
+		var w bitcol.Writer
+		for _, s := range message {
+			c.Put(&w, s)
+		}
+		r := bitcol.NewReader(w.Close())
+		for _, s := range message {
+			r.Fill()
+			if got, ok := c.Get(&r); !ok || got != s {
+				t.Fatalf("%d (%v), not %d", got, ok, s)
+			}
+		}
+		if r.Over() {
+			t.Fatal("read beyond the end")
+		}
+	})
+}
+
+// TestLengthsAreFixed pins the rule for equal weights and for the bound: the lengths are part of formats.
+func TestLengthsAreFixed(t *testing.T) {
+	fibonacci := []uint32{1, 1}
+	for range 20 {
+		k := len(fibonacci)
+		fibonacci = append(fibonacci, fibonacci[k-1]+fibonacci[k-2])
+	}
+	for _, c := range []struct {
+		freq []uint32
+		want []uint8
+	}{
+		{[]uint32{0, 5, 0}, []uint8{0, 1, 0}},
+		{[]uint32{1, 1, 1}, []uint8{2, 2, 1}},
+		{[]uint32{1, 1, 2, 2}, []uint8{2, 2, 2, 2}},
+		{[]uint32{1, 1, 2, 4, 8}, []uint8{4, 4, 3, 2, 1}},
+		{fibonacci, nil},
+	} {
+		if got := bitcol.Lengths(c.freq); c.want != nil && !slices.Equal(got, c.want) {
+			t.Errorf("%v: %v, not %v", c.freq, got, c.want)
+		} else if slices.Max(got) > bitcol.MaxLen {
+			t.Errorf("%v: %v", c.freq, got)
+		}
+	}
+}
+
+func TestNewCodeRefuses(t *testing.T) {
+	for _, lengths := range [][]uint8{{}, {0, 0}, {2}, {1, 1, 1}, {1, 2}, {13, 1}, {3, 3, 3}} {
+		if _, ok := bitcol.NewCode(lengths); ok {
+			t.Errorf("%v is taken for a code", lengths)
+		}
+	}
+}

@@ -1,0 +1,178 @@
+package sequence_test
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"math/rand/v2"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/seed1312cc15/weft/internal/plain"
+	"github.com/seed1312cc15/weft/internal/sequence"
+)
+
+// TestFlippedBits flips each bit of some states: it is refused, or is another state in its only form. R5.
+func TestFlippedBits(t *testing.T) {
+	accepted := 0
+	for seed := range uint64(12) {
+		data := save(replay(t, plain.GenerateConcurrent(seed, 3, 10+int(seed)*6), func(*replica) {}).s)
+		for i := range len(data) * 8 {
+			bad := bytes.Clone(data)
+			bad[i/8] ^= 1 << (i % 8)
+			st, err := sequence.Decode(bad, known, fuzzLimits)
+			if err != nil {
+				var d *sequence.DecodeError
+				if !errors.As(err, &d) {
+					t.Fatalf("%#v", err)
+				}
+				continue
+			}
+			accepted++
+			s := sequence.New(plainOrder{}, bad[0]&1 != 0)
+			if err := s.Load(st); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Check(); err != nil {
+				t.Fatal(err)
+			}
+			if got := save(s); !bytes.Equal(got, bad) {
+				t.Fatalf("read %x, written %x", bad, got)
+			}
+		}
+		for cut := range data {
+			if _, err := sequence.Decode(data[:cut], known, fuzzLimits); err == nil && cut > 0 {
+				t.Fatalf("accepted %d of %d bytes", cut, len(data))
+			}
+		}
+	}
+	t.Logf("%d accepted", accepted)
+}
+
+// TestGolden pins the form: bytes that every later version reads and writes.
+func TestGolden(t *testing.T) {
+	order := reversed{3}
+	text := func(build func(a, b *replica)) func() *sequence.Sequence {
+		return func() *sequence.Sequence {
+			a, b := newReplica(t, order, 0), newReplica(t, order, 1)
+			build(a, b)
+			return a.s
+		}
+	}
+	for name, c := range map[string]struct {
+		want  string
+		build func() *sequence.Sequence
+	}{
+		"empty text":  {"01", func() *sequence.Sequence { return sequence.New(order, true) }},
+		"empty list":  {"00", func() *sequence.Sequence { return sequence.New(order, false) }},
+		"hello":       {goldenHello, text(func(a, _ *replica) { a.insert(0, "hello") })},
+		"a tombstone": {goldenTombstone, text(func(a, _ *replica) { a.insert(0, "hello"); a.remove(1, 2) })},
+		"two replicas": {goldenTwo, text(func(a, b *replica) {
+			b.apply(a.insert(0, "aé🚀"))
+			x, y := a.insert(1, "x"), b.insert(1, "yz")
+			b.apply(x)
+			a.apply(y)
+			a.apply(b.insert(0, "q"))
+		})},
+	} {
+		if got := hex.EncodeToString(save(c.build())); got != c.want {
+			t.Errorf("%s: %s, not %s", name, got, c.want)
+		}
+	}
+}
+
+const (
+	goldenHello     = "03010000240068656c6c6f"
+	goldenTombstone = "0701000084a308686c6f"
+	goldenTwo       = "0b0201000018f013b891fe06147161797a78c3a9f09f9a80"
+)
+
+// TestDecodeRefuses tests faults that flipped bits seldom make.
+func TestDecodeRefuses(t *testing.T) {
+	s := sequence.New(plainOrder{}, true)
+	if _, _, err := s.Insert(0, sequence.ID{}, 5, "hello"); err != nil {
+		t.Fatal(err)
+	}
+	data := save(s)
+	for name, c := range map[string]struct {
+		data  []byte
+		rep   func(int) (uint32, bool)
+		lim   sequence.Limits
+		field string
+	}{
+		"nothing":          {nil, known, sequence.Limits{}, "number of spans"},
+		"long uvarint":     {append([]byte{data[0] | 0x80, 0}, data[1:]...), known, sequence.Limits{}, "number of spans"},
+		"unknown replica":  {data, func(int) (uint32, bool) { return 0, false }, sequence.Limits{}, "replica"},
+		"too many":         {data, known, sequence.Limits{MaxElements: 4}, "number of elements"},
+		"text too long":    {append(bytes.Clone(data), '!'), known, sequence.Limits{}, "text"},
+		"text not UTF-8":   {append(bytes.Clone(data[:len(data)-1]), 0xFF), known, sequence.Limits{}, "text"},
+		"many spans":       {[]byte{0xFF, 0xFF, 0xFF, 0xFF, 0x0F, 1, 0, 0}, known, sequence.Limits{}, "number of spans"},
+		"many replicas":    {[]byte{0x03, 0xFF, 0xFF, 0xFF, 0xFF, 0x0F, 0, 0}, known, sequence.Limits{}, "number of replicas"},
+		"unused replica":   {append([]byte{data[0], 2, 0, 1}, data[3:]...), known, sequence.Limits{}, "replica"},
+		"bytes after none": {[]byte{1, 0}, known, sequence.Limits{}, "end"},
+	} {
+		_, err := sequence.Decode(c.data, c.rep, c.lim)
+		var d *sequence.DecodeError
+		if !errors.As(err, &d) || !strings.Contains(d.Field, c.field) {
+			t.Errorf("%s: %v, not of %q", name, err, c.field)
+		}
+	}
+}
+
+// TestOrderOfSiblings tests that a state with siblings the wrong way round is refused, by Decode or by Load.
+func TestOrderOfSiblings(t *testing.T) {
+	order := reversed{3}
+	a, b := newReplica(t, order, 0), newReplica(t, order, 1)
+	x := a.insert(0, "x")
+	a.apply(b.insert(0, "y"))
+	b.apply(x)
+	data := save(a.s)
+	if _, err := sequence.Decode(data, known, sequence.Limits{Order: plainOrder{}}); !errors.Is(err, sequence.ErrCorrupt) {
+		t.Errorf("Decode: %v", err)
+	}
+	st, err := sequence.Decode(data, known, sequence.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := sequence.New(plainOrder{}, true).Load(st); !errors.Is(err, sequence.ErrCorrupt) {
+		t.Errorf("Load: %v", err)
+	}
+}
+
+// TestDecodeMemory tests that a decoder of hostile bytes takes memory in proportion to them.
+func TestDecodeMemory(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 1))
+	for range 200 {
+		data := make([]byte, 4096)
+		for i := range data {
+			data[i] = byte(rnd.Uint32())
+		}
+		copy(data, []byte{0xFF, 0x7F, 1, 0}) // 8191 spans
+		if rnd.IntN(2) == 0 {
+			data[4], data[5] = data[4]&^3, data[5]&^3
+		}
+		for name, decode := range map[string]func([]byte, func(int) (uint32, bool), sequence.Limits) (*sequence.State, error){
+			"state": sequence.Decode, "delta": sequence.DecodeDelta,
+		} {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			_, _ = decode(data, known, sequence.Limits{})
+			runtime.ReadMemStats(&after)
+			if got := after.TotalAlloc - before.TotalAlloc; got > 4096*300 {
+				t.Fatalf("%s: %d bytes for %d", name, got, len(data))
+			}
+		}
+	}
+}
+
+// TestSpreadDots tests states whose clock is large beside their elements.
+func TestSpreadDots(t *testing.T) {
+	s := sequence.New(plainOrder{}, true)
+	for i := range uint64(300) {
+		if _, _, err := s.Insert(int(i)/2, sequence.ID{Rep: uint32(i % 3), Seq: i << 40}, 1, "x"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reload(t, plainOrder{}, save(s), true)
+}
