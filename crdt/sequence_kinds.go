@@ -6,5 +6,6 @@ import "github.com/seed1312cc15/weft/runtime"
 func sequenceKinds() []runtime.Kind {
 	return []runtime.Kind{
 		{Name: "text", New: newTextState},
+		{Name: kindList, New: newListState},
 	}
 }
