@@ -12,24 +12,22 @@ import (
 // Benchmarks of the main job on the recorded traces beside the repository, or on a generated one where there are none.
 // "cpu-ns/..." is CPU time of the whole process, which a busy machine distorts less than ns/op.
 
-func benchTraces(b *testing.B, run func(b *testing.B, t *trace.Trace)) {
+func benchTraces(b *testing.B, run func(b *testing.B, s *script)) {
 	paths, err := filepath.Glob(filepath.Join("..", "..", "..", "shared", "traces", "*.json.gz"))
 	if err != nil {
 		b.Fatal(err)
 	}
-	traces := []*trace.Trace{}
 	for _, p := range paths {
 		t, err := readTrace(p)
 		if err != nil {
 			b.Fatal(err)
 		}
-		traces = append(traces, t)
+		s := newScript(t)
+		b.Run(s.name, func(b *testing.B) { run(b, s) })
 	}
-	if len(traces) == 0 {
-		traces = append(traces, trace.Generate(1, demoEdits))
-	}
-	for _, t := range traces {
-		b.Run(t.Name, func(b *testing.B) { run(b, t) })
+	if len(paths) == 0 {
+		s := newScript(trace.Generate(1, demoEdits))
+		b.Run(s.name, func(b *testing.B) { run(b, s) })
 	}
 }
 
@@ -45,28 +43,24 @@ func perUnit(b *testing.B, unit string, n int, fn func(now stopwatch) time.Durat
 }
 
 func BenchmarkReplayLocal(b *testing.B) {
-	benchTraces(b, func(b *testing.B, t *trace.Trace) {
+	benchTraces(b, func(b *testing.B, s *script) {
 		var w *writers
-		perUnit(b, "edit", t.Edits(), func(now stopwatch) time.Duration {
-			w = newWriters(t, runtime.Options{})
+		perUnit(b, "edit", len(s.patches), func(now stopwatch) time.Duration {
+			w = newWriters(s, false, runtime.Options{})
 			d, err := w.run(now)
 			if err != nil {
 				b.Fatal(err)
 			}
 			return d
 		})
-		size, messages := 0, w.sent()
-		for _, m := range messages {
-			size += len(m)
-		}
-		b.ReportMetric(float64(size)/float64(max(len(messages), 1)), "B/message")
+		b.ReportMetric(float64(w.bytes)/float64(max(len(s.ends), 1)), "B/txn")
 	})
 }
 
-// replayed returns the messages of a trace and a replica that has applied them all.
-func replayed(b *testing.B, t *trace.Trace) ([][]byte, *replica) {
+// replayed returns the messages of a script and a replica that has applied them all.
+func replayed(b *testing.B, s *script) ([][]byte, *replica) {
 	b.Helper()
-	w := newWriters(t, runtime.Options{})
+	w := newWriters(s, true, runtime.Options{})
 	if _, err := w.run(wallTime); err != nil {
 		b.Fatal(err)
 	}
@@ -78,8 +72,8 @@ func replayed(b *testing.B, t *trace.Trace) ([][]byte, *replica) {
 }
 
 func BenchmarkReplayRemote(b *testing.B) {
-	benchTraces(b, func(b *testing.B, t *trace.Trace) {
-		messages, _ := replayed(b, t)
+	benchTraces(b, func(b *testing.B, s *script) {
+		messages, _ := replayed(b, s)
 		perUnit(b, "message", len(messages), func(now stopwatch) time.Duration {
 			begin := now()
 			r, err := newReplica(reader(1), runtime.Options{})
@@ -95,15 +89,15 @@ func BenchmarkReplayRemote(b *testing.B) {
 }
 
 func benchSave(b *testing.B, o ...runtime.SaveOption) {
-	benchTraces(b, func(b *testing.B, t *trace.Trace) {
-		_, r := replayed(b, t)
+	benchTraces(b, func(b *testing.B, s *script) {
+		_, r := replayed(b, s)
 		size := 0
 		perUnit(b, "save", 1, func(now stopwatch) time.Duration {
 			b.StopTimer() // an edit first: nothing of the last Save may help
-			if err := r.write([]trace.Patch{{Inserted: "x"}}); err != nil {
+			if err := r.insert(0, "x"); err != nil {
 				b.Fatal(err)
 			}
-			if err := r.write([]trace.Patch{{Deleted: 1}}); err != nil {
+			if err := r.write([]patch{{deleted: 1}}, ""); err != nil {
 				b.Fatal(err)
 			}
 			b.StartTimer()
@@ -126,8 +120,8 @@ func BenchmarkSaveCompressed3(b *testing.B) { benchSave(b, runtime.Compressed(3)
 func BenchmarkSaveCompressed4(b *testing.B) { benchSave(b, runtime.Compressed(4)) }
 
 func benchLoad(b *testing.B, then func(r *replica, length int) error) {
-	benchTraces(b, func(b *testing.B, t *trace.Trace) {
-		_, full := replayed(b, t)
+	benchTraces(b, func(b *testing.B, s *script) {
+		_, full := replayed(b, s)
 		state, err := full.rt.Save()
 		if err != nil {
 			b.Fatal(err)
@@ -156,17 +150,17 @@ func BenchmarkLoadRead(b *testing.B) {
 
 func BenchmarkLoadEdit(b *testing.B) {
 	benchLoad(b, func(r *replica, length int) error {
-		return r.write([]trace.Patch{{Pos: length / 2, Inserted: "x"}})
+		return r.insert(length/2, "x")
 	})
 }
 
 func BenchmarkLive(b *testing.B) {
-	benchTraces(b, func(b *testing.B, t *trace.Trace) {
-		messages, _ := replayed(b, t)
+	benchTraces(b, func(b *testing.B, s *script) {
+		messages, _ := replayed(b, s)
 		var live int64
 		for b.Loop() {
 			var err error
-			if live, err = liveBytes(t, messages); err != nil {
+			if live, err = liveBytes(s, messages); err != nil {
 				b.Fatal(err)
 			}
 		}

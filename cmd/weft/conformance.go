@@ -97,7 +97,7 @@ func lineOf(t *trace.Trace) int {
 
 // history replays one history and checks it.
 func history(t *trace.Trace) error {
-	w := newWriters(t, runtime.Options{})
+	w := newWriters(newScript(t), true, runtime.Options{})
 	if _, err := w.run(wallTime); err != nil {
 		return err
 	}

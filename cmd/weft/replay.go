@@ -122,6 +122,7 @@ func readTrace(path string) (*trace.Trace, error) {
 	return t, nil
 }
 
+// replayOne replays a trace, which it consumes.
 func replayOne(c *console, o replayOptions, t *trace.Trace) result {
 	r := result{Trace: t.Name, Edits: t.Edits(), Transactions: len(t.Txns)}
 	if err := r.fill(c, o, t); err != nil {
@@ -132,11 +133,13 @@ func replayOne(c *console, o replayOptions, t *trace.Trace) result {
 }
 
 func (r *result) fill(c *console, o replayOptions, t *trace.Trace) error {
+	s := newScript(t)
+	*t = trace.Trace{Name: t.Name} // let go of the rest: its size must not tell on what is measured
 	var w *writers
 	var local, remote, save, load []time.Duration
 	for i := range o.runs {
 		c.progress.set("%s: measuring, %d of %d", t.Name, i+1, o.runs)
-		m, run, err := measure(t, o.stopwatch())
+		m, run, err := measure(s, o.stopwatch())
 		if err != nil {
 			return err
 		}
@@ -153,7 +156,7 @@ func (r *result) fill(c *console, o replayOptions, t *trace.Trace) error {
 	}
 	var err error
 	c.progress.set("%s: measuring memory", t.Name)
-	if r.LiveBytes, err = liveBytes(t, messages); err != nil {
+	if r.LiveBytes, err = liveBytes(s, messages); err != nil {
 		return err
 	}
 	c.progress.set("%s: checking", t.Name)

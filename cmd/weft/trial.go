@@ -24,14 +24,21 @@ func reader(n byte) uuid.UUID {
 	return uuid.UUID{0xff, 0xff, 0xff, 0xff, n, 0, 0x40, 0, 0x80}
 }
 
-// measure replays t once. The garbage of one step is collected before the next begins.
-func measure(t *trace.Trace, now stopwatch) (trial, *writers, error) {
+// measure replays s once. The garbage of one step is collected before the next begins. It returns the writers, their
+// messages kept.
+func measure(s *script, now stopwatch) (trial, *writers, error) {
 	var m trial
-	w := newWriters(t, runtime.Options{})
-	goruntime.GC()
 	var err error
+	w := newWriters(s, false, runtime.Options{})
+	goruntime.GC()
 	if m.local, err = w.run(now); err != nil {
 		return m, nil, err
+	}
+	if !w.keep { // again, not timed, for the messages
+		w = newWriters(s, true, runtime.Options{})
+		if _, err := w.run(now); err != nil {
+			return m, nil, err
+		}
 	}
 	messages := w.sent()
 
@@ -46,11 +53,8 @@ func measure(t *trace.Trace, now stopwatch) (trial, *writers, error) {
 	}
 	m.remote = now() - begin
 
-	if !t.Concurrent { // the writer holds everything
+	if !s.concurrent && w.agents[0] != nil { // the writer holds everything
 		full = w.agents[0]
-	}
-	if full == nil {
-		return m, w, nil // no transactions: nothing to save
 	}
 	goruntime.GC()
 	begin = now()
@@ -76,8 +80,8 @@ func measure(t *trace.Trace, now stopwatch) (trial, *writers, error) {
 }
 
 // liveBytes returns by how much the heap has grown, after a collection, when one replica holds the document: history
-// off, messages dropped. The replica of a sequential trace writes it, that of a concurrent one receives it.
-func liveBytes(t *trace.Trace, messages [][]byte) (int64, error) {
+// off, messages dropped. The replica of a sequential script writes it, that of a concurrent one receives it.
+func liveBytes(s *script, messages [][]byte) (int64, error) {
 	options := runtime.Options{History: runtime.History{Off: true}}
 	before := heap()
 	r, err := newReplica(trace.AgentReplica(0), options)
@@ -85,24 +89,23 @@ func liveBytes(t *trace.Trace, messages [][]byte) (int64, error) {
 		return 0, err
 	}
 	switch {
-	case t.Concurrent:
+	case s.concurrent:
 		err = r.receive(messages)
 	default:
-		if t.Start != "" {
-			err = r.write([]trace.Patch{{Inserted: t.Start}})
+		if s.start != "" {
+			err = r.insert(0, s.start)
 		}
-		for i := 0; i < len(t.Txns) && err == nil; i++ {
-			err = r.write(t.Txns[i].Patches)
+		for i := 0; i < len(s.ends) && err == nil; i++ {
+			err = r.write(s.txn(i), s.text)
 		}
 	}
 	if err != nil {
 		return 0, err
 	}
-	r.patches = nil
 	grown := heap() - before
 	goruntime.KeepAlive(r)
 	goruntime.KeepAlive(messages)
-	goruntime.KeepAlive(t)
+	goruntime.KeepAlive(s)
 	return grown, nil
 }
 

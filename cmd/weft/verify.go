@@ -9,7 +9,7 @@ import (
 	"github.com/seed1312cc15/weft/runtime"
 )
 
-// verify checks a trace that was replayed: the text is the trace's endContent, and four replicas that got the same
+// verify checks a script that was replayed with its messages kept: the text is the trace's endContent, and four replicas that got the same
 // transactions in four ways (wrote them, received them in order, received them shuffled, loaded the saved state) have
 // equal canonical bytes and keep their invariants. It returns the saved state.
 func verify(w *writers) (state []byte, err error) {
@@ -17,7 +17,7 @@ func verify(w *writers) (state []byte, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("the writer of the last transaction: %w", err)
 	}
-	if err := sameText(first.value(), w.trace.End); err != nil {
+	if err := sameText(first.value(), w.end); err != nil {
 		return nil, err
 	}
 	if state, err = first.rt.Save(); err != nil {
@@ -45,7 +45,7 @@ func verify(w *writers) (state []byte, err error) {
 		if err := way.fill(r); err != nil {
 			return nil, fmt.Errorf("the replica that got %s: %w", way.name, err)
 		}
-		if err := same(r, canonical, w.trace.End); err != nil {
+		if err := same(r, canonical, w.end); err != nil {
 			return nil, fmt.Errorf("the replica that got %s: %w", way.name, err)
 		}
 	}

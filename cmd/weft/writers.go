@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -17,9 +16,10 @@ type replica struct {
 	rt   *runtime.Runtime
 	text crdt.Text
 
-	problem error                  // the first that the runtime reported: none may
-	patches []trace.Patch          // what edit does
-	edit    func(runtime.Tx) error // made once, so that a transaction allocates no closure
+	problem  error                  // the first that the runtime reported: none may
+	patches  []patch                // what edit does
+	inserted string                 // where they find their text
+	edit     func(runtime.Tx) error // made once, so that a transaction allocates no closure
 }
 
 func newReplica(id uuid.UUID, o runtime.Options) (*replica, error) {
@@ -38,28 +38,35 @@ func newReplica(id uuid.UUID, o runtime.Options) (*replica, error) {
 			r.problem = fmt.Errorf("the operation at %v was ignored: %w", p.Dot, p.Err)
 		}
 	})
-	r.edit = func(tx runtime.Tx) error {
-		for _, p := range r.patches {
-			if p.Deleted > 0 {
-				if err := r.text.Delete(tx, p.Pos, p.Deleted); err != nil {
-					return err
-				}
-			}
-			if p.Inserted != "" {
-				if err := r.text.Insert(tx, p.Pos, p.Inserted); err != nil {
-					return err
-				}
-			}
-		}
-		return nil
-	}
+	r.edit = r.apply
 	return r, nil
 }
 
-// write makes the patches in one transaction.
-func (r *replica) write(patches []trace.Patch) error {
-	r.patches = patches
+func (r *replica) apply(tx runtime.Tx) error {
+	for _, p := range r.patches {
+		if p.deleted > 0 {
+			if err := r.text.Delete(tx, int(p.pos), int(p.deleted)); err != nil {
+				return err
+			}
+		}
+		if p.from < p.to {
+			if err := r.text.Insert(tx, int(p.pos), r.inserted[p.from:p.to]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// write makes the patches, which insert parts of text, in one transaction.
+func (r *replica) write(patches []patch, text string) error {
+	r.patches, r.inserted = patches, text
 	return r.rt.Transact(r.edit)
+}
+
+// insert inserts one text in one transaction.
+func (r *replica) insert(pos int, text string) error {
+	return r.write([]patch{{pos: int32(pos), to: uint32(len(text))}}, text)
 }
 
 func (r *replica) receive(messages [][]byte) error {
@@ -73,61 +80,60 @@ func (r *replica) receive(messages [][]byte) error {
 
 func (r *replica) value() string { return runtime.Read(r.rt, r.text.String) }
 
-// writers replays a trace: one replica an agent, one transaction a trace transaction, each written in the state that
+// writers replays a script: one replica an agent, one transaction a scripted transaction, each written in the state that
 // holds exactly its ancestors.
 //
-//  1. messages[i] is the message of transaction i; nil if it changed nothing.
+//  1. messages[i] is the message of transaction i; nil if it changed nothing, or if messages are not kept.
 //  2. start is the message that writes the start content, nil if there is none.
 type writers struct {
-	trace    *trace.Trace
-	plan     [][]int // per transaction: the messages that its agent lacks
+	*script
 	options  runtime.Options
+	keep     bool // keep the messages; without, they are only counted
 	agents   []*replica
 	start    []byte
 	messages [][]byte
 	emitted  []byte // by the transaction that runs
+	bytes    int    // of all messages
 }
 
-// newWriters makes the plan: it belongs to no measurement.
-func newWriters(t *trace.Trace, o runtime.Options) *writers {
-	w := &writers{trace: t, options: o, agents: make([]*replica, t.Agents), messages: make([][]byte, len(t.Txns))}
-	if t.Concurrent {
-		w.plan = make([][]int, len(t.Txns))
-		for i, lacks := range t.Deliveries() {
-			w.plan[i] = slices.Clone(lacks)
-		}
+// newWriters prepares a replay: that belongs to no measurement. The messages of a concurrent script are always kept:
+// others receive them.
+func newWriters(s *script, keep bool, o runtime.Options) *writers {
+	w := &writers{script: s, options: o, keep: keep || s.concurrent, agents: make([]*replica, s.writers)}
+	if w.keep {
+		w.messages = make([][]byte, len(s.ends))
 	}
 	return w
 }
 
 // agent returns the replica of agent k, made on first use.
-func (w *writers) agent(k int) (*replica, error) {
+func (w *writers) agent(k int32) (*replica, error) {
 	if r := w.agents[k]; r != nil {
 		return r, nil
 	}
-	r, err := newReplica(trace.AgentReplica(k), w.options)
+	r, err := newReplica(trace.AgentReplica(int(k)), w.options)
 	if err != nil {
 		return nil, err
 	}
 	r.rt.OnUpdate(func(u runtime.Update) {
 		if u.Local {
 			w.emitted = u.Data
+			w.bytes += len(u.Data)
 		}
 	})
 	w.agents[k] = r
 	return r, nil
 }
 
-// run replays the whole trace and returns the time that writing took, without deliveries.
+// run replays the whole script and returns the time that writing took, without deliveries.
 func (w *writers) run(now stopwatch) (time.Duration, error) {
 	if err := w.writeStart(); err != nil {
 		return 0, err
 	}
 	var delivering time.Duration
 	begin := now()
-	for i := range w.trace.Txns {
-		txn := &w.trace.Txns[i]
-		r := w.agents[txn.Agent]
+	for i := range w.ends {
+		r := w.agents[w.script.agents[i]]
 		if r == nil || w.plan != nil && len(w.plan[i]) > 0 {
 			pause := now()
 			var err error
@@ -137,23 +143,25 @@ func (w *writers) run(now stopwatch) (time.Duration, error) {
 			delivering += now() - pause
 		}
 		w.emitted = nil
-		if err := r.write(txn.Patches); err != nil {
+		if err := r.write(w.txn(i), w.text); err != nil {
 			return 0, fmt.Errorf("transaction %d: %w", i, err)
 		}
-		w.messages[i] = w.emitted
+		if w.keep {
+			w.messages[i] = w.emitted
+		}
 	}
 	return now() - begin - delivering, nil
 }
 
 func (w *writers) writeStart() error {
-	if w.trace.Start == "" {
+	if w.script.start == "" {
 		return nil
 	}
 	r, err := w.agent(0)
 	if err != nil {
 		return err
 	}
-	if err := r.write([]trace.Patch{{Inserted: w.trace.Start}}); err != nil {
+	if err := r.insert(0, w.script.start); err != nil {
 		return fmt.Errorf("start content: %w", err)
 	}
 	w.start = w.emitted
@@ -162,7 +170,7 @@ func (w *writers) writeStart() error {
 
 // prepare gives the agent of transaction i what it lacks.
 func (w *writers) prepare(i int) (*replica, error) {
-	r, err := w.agent(w.trace.Txns[i].Agent)
+	r, err := w.agent(w.script.agents[i])
 	if err != nil || w.plan == nil {
 		return r, err
 	}
@@ -200,9 +208,9 @@ func (w *writers) sent() [][]byte {
 
 // last returns the replica that wrote the last transaction, brought up to date with all messages: a writer, not a reader.
 func (w *writers) last() (*replica, error) {
-	k := 0
-	if n := len(w.trace.Txns); n > 0 {
-		k = w.trace.Txns[n-1].Agent
+	k := int32(0)
+	if n := len(w.ends); n > 0 {
+		k = w.script.agents[n-1]
 	}
 	r, err := w.agent(k)
 	if err != nil {
