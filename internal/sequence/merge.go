@@ -66,8 +66,8 @@ func (m *merger) run(covered func(ID) bool) error {
 	for i := range m.st.spans {
 		m.begin[i] = prefix(m.st.dot(i, 0), m.st.spans[i].n, covered)
 	}
-	for i := range m.st.spans {
-		if err := m.insert(int32(i)); err != nil {
+	for _, i := range m.byDot() {
+		if err := m.insert(i); err != nil {
 			return err
 		}
 	}
@@ -77,6 +77,19 @@ func (m *merger) run(covered func(ID) bool) error {
 		}
 	}
 	return nil
+}
+
+// byDot lists the spans that are not covered, by dot: so that the runs of each replica come in order, as they did
+// when they were written, and continue each other.
+func (m *merger) byDot() []int32 {
+	var order []int32
+	for i := range m.st.spans {
+		if m.begin[i] < m.st.spans[i].n {
+			order = append(order, int32(i))
+		}
+	}
+	slices.SortFunc(order, func(a, b int32) int { return compareRuns(&m.st.runs[a], &m.st.runs[b]) })
+	return order
 }
 
 // prefix returns how many of n dots from id on hold, where those that do are a prefix.

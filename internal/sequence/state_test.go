@@ -2,6 +2,7 @@ package sequence_test
 
 import (
 	"bytes"
+	"sync"
 	"testing"
 	"time"
 
@@ -159,5 +160,90 @@ func TestStateOfGeneratedHistories(t *testing.T) {
 			l.compare()
 		})
 		reload(t, reader.order, save(reader.s), true)
+	}
+}
+
+// TestReadsOfALoadedState runs reads that build indexes at the same time: R30 at this level, for the race detector.
+func TestReadsOfALoadedState(t *testing.T) {
+	for seed := range uint64(8) {
+		r := replay(t, plain.GenerateConcurrent(seed, 4, 100), func(*replica) {})
+		s := reload(t, r.order, save(r.s), true)
+		st, err := sequence.Decode(save(s), known, sequence.Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		fresh := sequence.New(r.order, true)
+		if err := fresh.Load(st); err != nil {
+			t.Fatal(err)
+		}
+		var group sync.WaitGroup
+		for range 4 {
+			group.Go(func() {
+				i := 0
+				for lid, visible := range fresh.All() {
+					id := fresh.IDOf(lid)
+					if got, ok := fresh.LIDOf(id); !ok || got != lid || fresh.Visible(lid) != visible {
+						t.Errorf("element %v is %d, not %d", id, got, lid)
+						return
+					}
+					if fresh.IndexOf(lid) != i {
+						t.Errorf("element %d has index %d, not %d", lid, fresh.IndexOf(lid), i)
+						return
+					}
+					if visible {
+						i++
+					}
+				}
+				save(fresh)
+			})
+		}
+		group.Wait()
+	}
+}
+
+// TestMergeOfALargeState merges a state of many spans into sequences that have some of it.
+func TestMergeOfALargeState(t *testing.T) {
+	tr := readTrace(t, "automerge-paper")
+	whole := localReplay(t, tr, nil)
+	data := save(whole)
+	st, err := sequence.Decode(data, known, sequence.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := tr.Txns
+	for _, n := range []int{0, 1000, 100000, len(all)} {
+		tr.Txns = all[:n]
+		s := localReplay(t, tr, nil)
+		end := uint64(0)
+		for lid := range s.All() {
+			end = max(end, s.IDOf(lid).Seq+1)
+		}
+		delta, err := sequence.DecodeDelta(
+			whole.AppendDelta(nil, same, func(id sequence.ID) bool { return id.Seq >= end }), known, sequence.Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := save(s)
+		mark := s.Mark()
+		covered := func(id sequence.ID) bool { return id.Seq < end }
+		if err := s.Merge(delta, covered, sequence.Events{}); err != nil {
+			t.Fatal(err)
+		}
+		s.Rollback(mark)
+		if !bytes.Equal(save(s), before) {
+			t.Fatal("rollback differs")
+		}
+		start := time.Now()
+		if err := s.Merge(st, covered, sequence.Events{}); err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%d transactions there, the rest merged in %v", n, time.Since(start))
+		s.Commit()
+		if err := s.Check(); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(save(s), data) {
+			t.Fatal("the merged state differs")
+		}
 	}
 }
