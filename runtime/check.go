@@ -88,18 +88,28 @@ func (r *Runtime) checkWaiting() error {
 }
 
 func (r *Runtime) checkHistory() error {
-	count, bytes := 0, 0
+	messages, bytes := 0, 0
 	for rep, list := range r.history.of {
-		for i, m := range list {
-			count++
-			bytes += len(m.data)
-			if i > 0 && list[i-1].end != m.start || m.end > r.next[rep] {
-				return fmt.Errorf("history of %v has a gap at %d", r.replicas[rep], m.start)
+		for i, b := range list {
+			messages += b.messages
+			bytes += len(b.buf)
+			if i > 0 && list[i-1].end != b.start || b.end > r.next[rep] || b.dropped {
+				return fmt.Errorf("history of %v has a gap at %d", r.replicas[rep], b.start)
+			}
+			at := b.start
+			for m := range b.since(r, 0) {
+				if m.start != at {
+					return fmt.Errorf("history of %v: message at %d, not %d", r.replicas[rep], m.start, at)
+				}
+				at = m.end
+			}
+			if at != b.end {
+				return fmt.Errorf("history of %v: block ends at %d, not %d", r.replicas[rep], at, b.end)
 			}
 		}
 	}
-	if count != r.history.count || bytes != r.history.bytes {
-		return fmt.Errorf("history: %d messages of %d, %d bytes of %d", count, r.history.count, bytes, r.history.bytes)
+	if messages != r.history.messages || bytes != r.history.bytes {
+		return fmt.Errorf("history: %d messages of %d, %d bytes of %d", messages, r.history.messages, bytes, r.history.bytes)
 	}
 	return nil
 }

@@ -22,12 +22,26 @@ func (r *Runtime) commitLocal() error {
 		return &LimitError{"MessageBytes", uint64(len(data)), uint64(r.limits.MessageBytes)}
 	}
 	r.advance(tx.sender, tx.start+tx.dots, tx.lamport+tx.dots-1, tx.reps[1:1+tx.deps], tx.ends[1:1+tx.deps])
-	r.history.add(r, tx.sender, tx.start, tx.start+tx.dots, data)
+	if !r.history.opts.Off {
+		r.keepLocal(data)
+	}
 	r.finish(&Update{
 		Data: data, Kind: MessageUpdate, Origin: tx.origin, Local: true,
 		Sender: r.replicas[tx.sender], Start: tx.start, End: tx.start + tx.dots,
 	})
 	return nil
+}
+
+// keepLocal puts the message of the open transaction into history.
+func (r *Runtime) keepLocal(data []byte) {
+	tx := &r.tx
+	m := keptMessage{start: tx.start, end: tx.start + tx.dots, flags: data[shortHead+1], data: data}
+	if rec := &tx.recs[0]; len(data) >= 256 || len(data) < 24+shortHead || r.template.node != rec.node {
+		m.flags = flagMulti // kept whole
+	} else if m.flags == 0 {
+		m.objects, m.ops = r.template.objects, tx.ops[rec.start:rec.end]
+	}
+	r.history.add(r, tx.sender, &m)
 }
 
 func (r *Runtime) checkLocalLimits() error {

@@ -2,3 +2,9 @@ package runtime
 
 // Looks returns how often messages that waited were looked at again.
 func (r *Runtime) Looks() int { return r.waiting.looks }
+
+// WellKnown returns the kinds whose names are coded as numbers, by code.
+func WellKnown() []string { return wellKnown[:] }
+
+// HistoryLen returns the number of messages in history.
+func (r *Runtime) HistoryLen() int { return r.history.messages }

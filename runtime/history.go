@@ -1,109 +1,212 @@
 package runtime
 
 import (
+	"cmp"
+	"encoding/binary"
 	"slices"
 	"sort"
+
+	"github.com/google/uuid"
 
 	"github.com/seed1312cc15/weft/vclock"
 )
 
-// history keeps the last messages, so that a peer which misses a few gets exactly those.
+// history keeps the last messages, so that a peer which misses a few gets exactly those. Messages of one replica that
+// are alike but for their operations are kept as those alone: a typed character takes three or four bytes here.
 //
-//  1. of[rep] holds messages of rep in order, without a gap, the last ending at the clock.
-//  2. Others' messages are dropped oldest first once there are more than the bounds allow; own ones only if an
-//     acknowledgement covers them.
+//  1. of[rep] holds messages of rep in order, without a gap, the last ending at the clock, in blocks.
+//  2. Others' blocks are dropped oldest first once there are more messages or bytes than the bounds allow; own ones only
+//     if an acknowledgement covers them.
+//  3. messages and bytes add up to what the blocks hold.
 type history struct {
-	opts    History
-	of      map[Rep][]keptMessage
-	others  []evictable // others' messages in order of arrival; some are dropped already
-	count   int         // messages kept
-	bytes   int
-	arrived uint64
-	acked   uint64 // own dots below are acknowledged
+	opts     History
+	of       map[Rep][]*historyBlock
+	others   []*historyBlock // others' blocks by age; some are dropped already
+	own      map[Rep]uint64  // replica IDs that this runtime wrote under -> dots that are acknowledged
+	messages int
+	bytes    int
+	last     *historyBlock // the block that took the last message
 }
 
-type keptMessage struct {
-	data       []byte
+// historyBlock is a run of messages of one replica. An entry is a uvarint 2 * length + x and so many bytes: x = 0, the
+// operations of a message of one dot that has start + 1 as timestamp and, apart from them, head and objects; x = 1, a
+// whole message.
+type historyBlock struct {
+	rep        Rep
 	start, end uint64
-	arrival    uint64
+	messages   int
+	dropped    bool
+	objects    []byte // object table of the short entries
+	buf        []byte
 }
 
-type evictable struct {
-	rep   Rep
-	start uint64
+// blockMessages bounds the messages of a block, and so the work of finding one in it.
+const (
+	blockMessages = 128
+	blockBytes    = 8 << 10
+)
+
+// keptMessage is a message on its way into or out of history.
+type keptMessage struct {
+	start, end uint64
+	lamport    uint64
+	flags      byte
+	objects    []byte // object table
+	ops        []byte // operations
+	data       []byte // the whole message
 }
 
 func (h *history) init(o History) {
 	h.opts = o
-	h.of = make(map[Rep][]keptMessage)
+	h.of, h.own = make(map[Rep][]*historyBlock), make(map[Rep]uint64)
 }
 
-// add keeps a message that has just been applied.
-func (h *history) add(r *Runtime, rep Rep, start, end uint64, data []byte) {
+// add keeps a message that has just been applied; it copies what it keeps.
+func (h *history) add(r *Runtime, rep Rep, m *keptMessage) {
 	if h.opts.Off {
 		return
 	}
-	list := h.of[rep]
-	if n := len(list); n > 0 && list[n-1].end != start {
-		h.drop(rep, n) // a state brought what lies between
-		list = nil
+	short := m.flags == 0
+	b := h.last
+	if b == nil || b.rep != rep || b.dropped || !b.takes(m, short, h.opts.Messages) {
+		b = h.open(r, rep, m, short)
 	}
-	h.arrived++
-	h.of[rep] = append(list, keptMessage{data, start, end, h.arrived})
-	h.count++
-	h.bytes += len(data)
-	if rep != r.self {
-		h.others = append(h.others, evictable{rep, start})
-	}
-	h.evict(r)
-}
-
-func (h *history) drop(rep Rep, n int) {
-	list := h.of[rep]
-	for i := range list[:n] {
-		h.bytes -= len(list[i].data)
-		list[i] = keptMessage{}
-	}
-	h.count -= n
-	if n == len(list) {
-		delete(h.of, rep)
+	size := len(b.buf)
+	if short {
+		b.buf = appendUvarint(b.buf, uint64(len(m.ops))<<1)
+		b.buf = append(b.buf, m.ops...)
 	} else {
-		h.of[rep] = list[n:]
+		b.buf = appendUvarint(b.buf, uint64(len(m.data))<<1|1)
+		b.buf = append(b.buf, m.data...)
+	}
+	b.end = m.end
+	b.messages++
+	h.messages++
+	h.bytes += len(b.buf) - size
+	if h.messages > h.opts.Messages || h.bytes > h.opts.Bytes {
+		h.evict()
 	}
 }
 
-// evict drops the oldest messages that may go while the bounds are passed. Each is looked at once.
-func (h *history) evict(r *Runtime) {
-	for h.count > h.opts.Messages || h.bytes > h.opts.Bytes {
-		for len(h.others) > 0 {
-			e := h.others[0]
-			if list := h.of[e.rep]; len(list) > 0 && list[0].start == e.start {
-				break
-			}
-			h.others = h.others[1:] // dropped already
-		}
-		own := h.of[r.self]
-		ownGoes := len(own) > 0 && own[0].end <= h.acked
-		switch {
-		case ownGoes && (len(h.others) == 0 || own[0].arrival < h.of[h.others[0].rep][0].arrival):
-			h.drop(r.self, 1)
-		case len(h.others) > 0:
-			h.drop(h.others[0].rep, 1)
-			h.others = h.others[1:]
-		default:
-			return
-		}
-	}
+// takes reports whether the next message fits into the block.
+func (b *historyBlock) takes(m *keptMessage, short bool, most int) bool {
+	return b.end == m.start && b.messages < min(blockMessages, 1+most/8) && len(b.buf) < blockBytes &&
+		(!short || len(b.objects) == 0 || string(b.objects) == string(m.objects)) && (!short || b.adopt(m))
 }
 
-// find returns the message that holds a dot.
-func (h *history) find(rep Rep, seq uint64) (keptMessage, bool) {
+// adopt makes the message's object table that of the block's short entries, if it has none yet.
+func (b *historyBlock) adopt(m *keptMessage) bool {
+	if len(b.objects) == 0 {
+		b.objects = append(b.objects, m.objects...)
+	}
+	return true
+}
+
+// open returns the block that a message of rep goes to: its last one if that takes it, else a new one.
+func (h *history) open(r *Runtime, rep Rep, m *keptMessage, short bool) *historyBlock {
 	list := h.of[rep]
-	i := sort.Search(len(list), func(i int) bool { return list[i].end > seq })
-	if i == len(list) || list[i].start > seq {
-		return keptMessage{}, false
+	if n := len(list); n > 0 {
+		if h.last = list[n-1]; h.last.takes(m, short, h.opts.Messages) {
+			return h.last
+		}
+		if h.last.end != m.start {
+			for range list {
+				h.drop(rep) // a state brought what lies between
+			}
+		}
 	}
-	return list[i], true
+	b := &historyBlock{rep: rep, start: m.start, end: m.start}
+	if short {
+		b.adopt(m)
+	}
+	h.of[rep] = append(h.of[rep], b)
+	if _, own := h.own[rep]; rep == r.self && !own {
+		h.own[rep] = 0
+	} else if !own {
+		h.others = append(h.others, b)
+	}
+	h.last = b
+	return b
+}
+
+// drop forgets the oldest block of a replica.
+func (h *history) drop(rep Rep) {
+	b := h.of[rep][0]
+	b.dropped = true
+	h.messages -= b.messages
+	h.bytes -= len(b.buf)
+	if h.of[rep] = h.of[rep][1:]; len(h.of[rep]) == 0 {
+		delete(h.of, rep)
+	}
+}
+
+// evict drops the oldest blocks that may go while the bounds are passed. Each is looked at once.
+func (h *history) evict() {
+	for rep, acked := range h.own {
+		for h.over() && len(h.of[rep]) > 0 && h.of[rep][0].end <= acked {
+			h.drop(rep)
+		}
+	}
+	for h.over() && len(h.others) > 0 {
+		b := h.others[0]
+		// What another copy wrote under an ID that was given up stands behind own messages and goes with them.
+		if h.others = h.others[1:]; !b.dropped && h.of[b.rep][0] == b {
+			h.drop(b.rep)
+		}
+	}
+}
+
+func (h *history) over() bool { return h.messages > h.opts.Messages || h.bytes > h.opts.Bytes }
+
+// find returns the bytes of the message that begins with a dot.
+func (h *history) find(r *Runtime, rep Rep, start uint64) ([]byte, bool) {
+	list := h.of[rep]
+	i := sort.Search(len(list), func(i int) bool { return list[i].end > start })
+	if i == len(list) {
+		return nil, false
+	}
+	for m := range list[i].since(r, start) {
+		return m.data, m.start == start
+	}
+	return nil, false
+}
+
+// since yields the messages of a block that end beyond a seq, rebuilt.
+func (b *historyBlock) since(r *Runtime, seq uint64) func(yield func(keptMessage) bool) {
+	return func(yield func(keptMessage) bool) {
+		at := b.start
+		for buf := b.buf; len(buf) > 0; {
+			head, n := binary.Uvarint(buf)
+			entry := buf[n : n+int(head>>1)]
+			buf = buf[n+int(head>>1):]
+			m := keptMessage{start: at, end: at + 1, lamport: at + 1}
+			if head&1 != 0 {
+				var full message
+				if full.parse(entry, &anyMessage) != nil {
+					return // cannot be: it was parsed before it was kept
+				}
+				m.end, m.lamport, m.data = full.end(), full.lamport, slices.Clone(entry)
+			}
+			if at = m.end; at <= seq {
+				continue
+			}
+			if m.data == nil {
+				m.data = b.rebuild(r.replicas[b.rep], m.start, entry)
+			}
+			if !yield(m) {
+				return
+			}
+		}
+	}
+}
+
+// rebuild gives back the message of a short entry.
+func (b *historyBlock) rebuild(sender uuid.UUID, start uint64, ops []byte) []byte {
+	size := 18 + uvarintLen(start) + len(b.objects) + len(ops)
+	m := bstrHeader(make([]byte, 0, size+5), size)
+	m = append(append(m, formatMessage, 0), sender[:]...)
+	m = appendUvarint(m, start)
+	return append(append(m, b.objects...), ops...)
 }
 
 // Acknowledge tells that everything a clock covers is durable elsewhere, so that own messages below it need not be
@@ -113,47 +216,63 @@ func (r *Runtime) Acknowledge(c vclock.Clock) {
 		panic(err)
 	}
 	defer r.unlock()
-	r.history.acked = max(r.history.acked, c.Get(r.replicas[r.self]))
-	r.history.evict(r)
+	h := &r.history
+	h.own[r.self] = max(h.own[r.self], c.Get(r.replicas[r.self]))
+	for rep, acked := range h.own {
+		h.own[rep] = max(acked, c.Get(r.replicas[rep]))
+	}
+	h.evict()
 }
 
 // Unacknowledged returns the own dots that no acknowledgement covers; false if there are none.
 func (r *Runtime) Unacknowledged() (vclock.Span, bool) {
 	r.rlock()
 	defer r.mu.RUnlock()
-	s := vclock.Span{Replica: r.replicas[r.self], Start: r.history.acked, End: r.next[r.self]}
+	s := vclock.Span{Replica: r.replicas[r.self], Start: r.history.own[r.self], End: r.next[r.self]}
 	return s, s.Start < s.End
 }
 
-// MessagesSince returns the messages that a replica with this clock misses, in causal order. The bytes are immutable.
-// When history no longer holds them all it returns ErrEvicted: use SaveSince. Cost: O(replicas + messages returned).
+// MessagesSince returns the messages that a replica with this clock misses, in causal order; the caller owns them. When
+// history no longer holds them all, or the clock ends inside of a transaction, it returns ErrEvicted: use SaveSince. Cost:
+// O(replicas + messages returned).
 func (r *Runtime) MessagesSince(c vclock.Clock) ([][]byte, error) {
 	if err := r.tryRLock(); err != nil {
 		return nil, err
 	}
 	defer r.mu.RUnlock()
-	var found []keptMessage
-	for rep, end := range r.next {
-		have := c.Get(r.replicas[rep])
+	type found struct {
+		keptMessage
+		rep Rep
+	}
+	var missing []found
+	for i, end := range r.next {
+		rep, have := Rep(i), c.Get(r.replicas[i])
 		if have >= end {
 			continue
 		}
-		list := r.history.of[Rep(rep)]
-		i := sort.Search(len(list), func(i int) bool { return list[i].start >= have })
-		if i == len(list) || list[i].start != have || list[len(list)-1].end != end {
+		list := r.history.of[rep]
+		k := sort.Search(len(list), func(i int) bool { return list[i].end > have })
+		if k == len(list) || list[len(list)-1].end != end {
 			return nil, ErrEvicted
 		}
-		found = append(found, list[i:]...)
-	}
-	slices.SortFunc(found, func(a, b keptMessage) int {
-		if a.arrival < b.arrival {
-			return -1
+		first := true
+		for _, b := range list[k:] {
+			for m := range b.since(r, have) {
+				if first && m.start != have {
+					return nil, ErrEvicted
+				}
+				first = false
+				missing = append(missing, found{m, rep})
+			}
 		}
-		return 1
+	}
+	// A message has a greater timestamp than all that it depends on.
+	slices.SortFunc(missing, func(a, b found) int {
+		return cmp.Or(cmp.Compare(a.lamport, b.lamport), r.CompareReplicas(a.rep, b.rep))
 	})
-	out := make([][]byte, len(found))
-	for i := range found {
-		out[i] = found[i].data
+	out := make([][]byte, len(missing))
+	for i := range missing {
+		out[i] = missing[i].data
 	}
 	return out, nil
 }

@@ -164,10 +164,16 @@ func (r *Runtime) integrate(m *message, origin any, woken bool) (outcome, vclock
 	if seen {
 		have = r.next[rep]
 		if m.end() <= have {
-			if kept, ok := r.history.find(rep, m.start); ok && !bytes.Equal(kept.data, m.data) {
+			if kept, ok := r.history.find(r, rep, m.start); ok && !bytes.Equal(kept, m.data) {
+				if err := r.meetSelf(rep); err != nil {
+					return messageRefused, none, err
+				}
 				return messageRefused, none, r.equivocation(rep, first, "another transaction has this dot")
 			}
 			return messageKnown, none, nil
+		}
+		if err := r.meetSelf(rep); err != nil {
+			return messageRefused, none, err
 		}
 		if err := r.refused[rep]; err != nil {
 			return messageRefused, none, fmt.Errorf("%w: %w", ErrRefused, err)
@@ -265,7 +271,10 @@ func (r *Runtime) wake(id uuid.UUID, res *Result) {
 			r.report(Problem{Dot: w.first, Err: err})
 			continue
 		}
-		outcome, lacks, err := r.integrate(&m, w.origin, true)
+		outcome, lacks, err := messageRefused, vclock.Dot{}, r.checkDocument(m.document) // it may have become known meanwhile
+		if err == nil {
+			outcome, lacks, err = r.integrate(&m, w.origin, true)
+		}
 		switch outcome {
 		case messageWaits:
 			r.waiting.add(w, lacks)
@@ -294,11 +303,6 @@ func (r *Runtime) takeReady(ready []*waitingMessage, id uuid.UUID) []*waitingMes
 
 // apply integrates a message whose dependencies are covered: all of it, or on a fault nothing.
 func (r *Runtime) apply(m *message, rep Rep, origin any) (err error) {
-	if rep == r.self {
-		if err := r.changeReplica(); err != nil {
-			return err
-		}
-	}
 	done := false
 	defer func() {
 		if done {
@@ -325,14 +329,23 @@ func (r *Runtime) apply(m *message, rep Rep, origin any) (err error) {
 	}
 	r.advance(rep, m.end(), m.lamport+m.count-1, reps[1:1+m.deps], ends[1:1+m.deps])
 	data := m.data
-	if !r.history.opts.Off || r.events.updates.any() {
+	if r.events.updates.any() {
 		content, _, _ := cutBstr(m.data)
 		data = r.intoSlab(content)
 	}
-	r.history.add(r, rep, m.start, m.end(), data)
+	r.history.add(r, rep, &keptMessage{m.start, m.end(), m.lamport, m.flags, m.objBytes, m.opBytes, m.data})
 	r.finish(&Update{Data: data, Kind: MessageUpdate, Origin: origin, Sender: m.sender, Start: m.start, End: m.end()})
 	done = true
 	return nil
+}
+
+// meetSelf takes a new replica ID if rep is the own one: a message of it that was not written here shows that another
+// copy writes under it.
+func (r *Runtime) meetSelf(rep Rep) error {
+	if rep != r.self {
+		return nil
+	}
+	return r.changeReplica()
 }
 
 // changeReplica takes a new replica ID: another copy writes under the present one.
@@ -343,7 +356,6 @@ func (r *Runtime) changeReplica() error {
 	}
 	old := r.replicas[r.self]
 	r.self = r.rep(id)
-	r.history.acked = 0
 	r.log.Warn("weft: another copy writes under this replica ID; took a new one", "old", old, "new", id)
 	e, n := ReplicaChange{old, id}, r.commits+1
 	r.events.push(r, &Update{}, []func(){func() { r.events.replica.send(r, &e, n) }})
