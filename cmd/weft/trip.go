@@ -43,6 +43,8 @@ type trip struct {
 	people []*person
 	step   int
 	err    error
+	// What has been delivered since it was last told.
+	arrived, waited, known int
 }
 
 // runTrip tells the story. It returns an error if anything went other than told.
@@ -122,7 +124,11 @@ func (t *trip) offline(ann, ben, cleo *person) {
 
 func (t *trip) back(ben, cleo *person) {
 	t.say("Ben and Cleo come back. To be nasty, the messages travel newest first, and each one twice.")
+	t.arrived, t.waited, t.known = 0, 0, 0
 	t.connect(ben, cleo)
+	if t.err == nil {
+		fmt.Fprintf(t.w, "  %d arrivals: %d waited for an earlier message, %d were known already\n", t.arrived, t.waited, t.known)
+	}
 	t.equal("One title won everywhere. Ann is going: adding beats a removal that had not seen it. The tent is gone: deleting an\n" +
 		"object is final, also against Ann's edits of it. The list has each place once.")
 }
@@ -214,7 +220,9 @@ func (t *trip) deliver(p *person) {
 			continue
 		}
 		for _, m := range messages {
-			if _, err := to.Receive(m); err != nil {
+			res, err := to.Receive(m)
+			t.arrived, t.waited, t.known = t.arrived+1, t.waited+res.Waiting, t.known+res.Redundant
+			if err != nil {
 				t.err = errors.Join(t.err, fmt.Errorf("%s, receiving from %s: %w", to.name, p.name, err))
 			}
 		}
