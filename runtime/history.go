@@ -23,6 +23,7 @@ type history struct {
 	of       map[Rep][]*historyBlock
 	others   []*historyBlock // others' blocks by age; some are dropped already
 	own      map[Rep]uint64  // replica IDs that this runtime wrote under -> dots that are acknowledged
+	acked    bool            // own blocks may have become droppable
 	messages int
 	bytes    int
 	last     *historyBlock // the block that took the last message
@@ -83,7 +84,7 @@ func (h *history) add(r *Runtime, rep Rep, m *keptMessage) {
 	b.messages++
 	h.messages++
 	h.bytes += len(b.buf) - size
-	if h.messages > h.opts.Messages || h.bytes > h.opts.Bytes {
+	if h.over() && (len(h.others) > 0 || h.acked) {
 		h.evict()
 	}
 }
@@ -142,9 +143,13 @@ func (h *history) drop(rep Rep) {
 
 // evict drops the oldest blocks that may go while the bounds are passed. Each is looked at once.
 func (h *history) evict() {
-	for rep, acked := range h.own {
-		for h.over() && len(h.of[rep]) > 0 && h.of[rep][0].end <= acked {
-			h.drop(rep)
+	if h.acked {
+		h.acked = false
+		for rep, acked := range h.own {
+			for h.over() && len(h.of[rep]) > 0 && h.of[rep][0].end <= acked {
+				h.drop(rep)
+			}
+			h.acked = h.acked || len(h.of[rep]) > 0 && h.of[rep][0].end <= acked
 		}
 	}
 	for h.over() && len(h.others) > 0 {
@@ -221,6 +226,7 @@ func (r *Runtime) Acknowledge(c vclock.Clock) {
 	for rep, acked := range h.own {
 		h.own[rep] = max(acked, c.Get(r.replicas[rep]))
 	}
+	h.acked = true
 	h.evict()
 }
 
