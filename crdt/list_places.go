@@ -117,14 +117,14 @@ func (p *places) find(d sequence.ID) (lid, bool) {
 // findAll sets p.elems to the elements that an operation names.
 func (p *places) findAll(runs []sequence.IDSpan) error {
 	p.elems = p.elems[:0]
+	if err := knownSpans(p.seq, runs); err != nil {
+		return err
+	}
 	for i := range runs {
-		if !p.seq.Has(runs[i].ID, runs[i].N) {
-			return fmt.Errorf("%w: it names an element that was never inserted", runtime.ErrInvalidOp)
-		}
 		for k := range runs[i].N {
 			e, ok := p.find(sequence.ID{Rep: runs[i].ID.Rep, Seq: runs[i].ID.Seq + uint64(k)})
 			if !ok {
-				return fmt.Errorf("%w: it names a place as an element", runtime.ErrInvalidOp)
+				return invalidOp("it names a place as an element")
 			}
 			p.elems = append(p.elems, e)
 		}
@@ -291,9 +291,15 @@ func (p *places) moveLocal(tx runtime.Tx, op string, from, n, to int, listened b
 	}
 	begin(listened)
 	p.take(from, n)
+	return true, p.moveTaken(w, op, to)
+}
+
+// moveTaken applies and writes the move of the elements p.elems, of the dots p.dots, to index to.
+func (p *places) moveTaken(w *runtime.OpWriter, op string, to int) error {
+	n := len(p.elems)
 	o, first, err := p.insert(w, op, to, n)
 	if err != nil {
-		return false, err
+		return err
 	}
 	writeOrigin(w, listMove, o)
 	for i := range p.dots {
@@ -304,7 +310,7 @@ func (p *places) moveLocal(tx runtime.Tx, op string, from, n, to int, listened b
 		p.arrive(first+lid(k), lamport+uint64(k), e, true)
 	}
 	w.Commit(n)
-	return true, nil
+	return nil
 }
 
 // applyMove applies what moveLocal wrote.

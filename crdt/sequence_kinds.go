@@ -7,5 +7,6 @@ func sequenceKinds() []runtime.Kind {
 	return []runtime.Kind{
 		{Name: "text", New: newTextState},
 		{Name: kindList, New: newListState},
+		{Name: kindObjectList, New: newObjectListState},
 	}
 }

@@ -1,7 +1,9 @@
 package crdt
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/seed1312cc15/weft/internal/sequence"
@@ -253,14 +255,25 @@ func (st *textState) applyDelete(op *runtime.Op, head byte) error {
 	return nil
 }
 
-// knownSpans returns an error unless every dot of the runs is an element.
+// knownSpans returns an error unless every dot of the runs is an element, and is named once: so the work that a payload
+// makes is bounded by what there is.
 func knownSpans(seq *sequence.Sequence, runs []sequence.IDSpan) error {
-	if len(runs) == 1 {
-		return nil // Hide tells before it changes anything
-	}
 	for i := range runs {
 		if !seq.Has(runs[i].ID, runs[i].N) {
-			return fmt.Errorf("%w: delete of what was never inserted", runtime.ErrInvalidOp)
+			return invalidOp("it names what was never inserted")
+		}
+	}
+	if len(runs) == 1 {
+		return nil
+	}
+	sorted := slices.Clone(runs)
+	slices.SortFunc(sorted, func(a, b sequence.IDSpan) int {
+		return cmp.Or(cmp.Compare(a.ID.Rep, b.ID.Rep), cmp.Compare(a.ID.Seq, b.ID.Seq))
+	})
+	for i := range sorted[1:] {
+		a, b := &sorted[i], &sorted[i+1]
+		if a.ID.Rep == b.ID.Rep && a.ID.Seq+uint64(a.N) > b.ID.Seq {
+			return invalidOp("it names an element twice")
 		}
 	}
 	return nil

@@ -1,0 +1,350 @@
+package crdt
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/seed1312cc15/weft/internal/sequence"
+	"github.com/seed1312cc15/weft/runtime"
+)
+
+// objectListState is the state of an ObjectList: places, and an object for each element.
+//
+//  1. nodes has an entry for each place: the object of a living element, made by the element's dot, with this list as
+//     its parent; else nil.
+type objectListState struct {
+	places
+	nodes     []*runtime.Node // by local number
+	open      bool
+	observers runtime.Observers[rawObjectListEvent]
+}
+
+// rawObjectListEvent is an ObjectListEvent without types.
+type rawObjectListEvent struct {
+	meta  runtime.Meta
+	steps []deltaStep[*runtime.Node]
+}
+
+func newObjectListState(n *runtime.Node) runtime.Object {
+	return &objectListState{places: newPlaces(n)}
+}
+
+func (st *objectListState) begin() {
+	st.open = true
+	st.places.begin(st.observers.Active())
+}
+
+func (st *objectListState) beginMove(bool) { st.begin() }
+
+func (st *objectListState) grow() {
+	for n := st.seq.Elements() - len(st.nodes); n > 0; n-- {
+		st.nodes = append(st.nodes, nil)
+	}
+}
+
+// find returns the living element whose object is n; ErrNotHere or runtime.ErrDeleted if there is none.
+func (st *objectListState) find(n *runtime.Node) (lid, error) {
+	if n != nil && n.Runtime() == st.node.Runtime() {
+		if d, made := n.Dot(); made {
+			if e, ok := st.places.find(sequence.ID(d)); ok && st.nodes[e] == n {
+				return e, nil
+			}
+		}
+	}
+	return 0, notHere(st.node, n)
+}
+
+// takeOne is take for one element.
+func (st *objectListState) takeOne(e lid) {
+	st.elems = append(st.elems[:0], e)
+	st.dots = append(st.dots[:0], sequence.IDSpan{ID: st.seq.IDOf(e), N: 1})
+}
+
+// insertLocal applies and writes the insert of n objects.
+func (st *objectListState) insertLocal(w *runtime.OpWriter, i, n int, kind string) ([]*runtime.Node, error) {
+	st.begin()
+	o, first, err := st.insert(w, "ObjectList.Insert", i, n)
+	if err != nil {
+		return nil, err
+	}
+	writeOrigin(w, listInsert, o)
+	w.Kind(kind)
+	d := w.Dot()
+	w.Commit(n)
+	st.create(first, d, n, kind)
+	return st.nodes[first : int(first)+n], nil
+}
+
+// create makes the objects of n elements.
+func (st *objectListState) create(first lid, d runtime.LocalDot, n int, kind string) {
+	st.grow()
+	for k := range n {
+		st.nodes[int(first)+k] = st.node.Create(d, kind)
+		d.Seq++
+	}
+}
+
+// deleteTaken applies and writes the delete of the elements that were taken.
+func (st *objectListState) deleteTaken(w *runtime.OpWriter) {
+	writeSpans(w, listDelete, st.dots)
+	st.killAll(w.Removed)
+	w.Commit(1)
+}
+
+func (st *objectListState) killAll(removed func(target runtime.LocalDot, n uint64)) {
+	for _, e := range st.elems {
+		if st.alive(e) {
+			st.drop(e)
+			removed(st.dot(e), 1)
+		}
+	}
+}
+
+// drop ends a living element and its object.
+func (st *objectListState) drop(e lid) {
+	st.kill(e)
+	n := st.nodes[e]
+	st.nodes[e] = nil
+	st.Undo(func() { st.nodes[e] = n })
+	st.node.Drop(n)
+}
+
+// archiveLocal applies and writes the archive of n elements.
+func (st *objectListState) archiveLocal(w *runtime.OpWriter, i, n int) {
+	st.begin()
+	st.take(i, n)
+	w.Byte(listArchive)
+	w.Uvarint(uint64(len(st.dots)))
+	for k := range st.dots {
+		writeSpan(w, &st.dots[k])
+	}
+	for _, e := range st.elems {
+		if s := st.shelved[e]; s != nil {
+			for _, t := range s.tokens {
+				w.Ref(t)
+			}
+		}
+	}
+	st.shelveAll(w.Dot(), func(runtime.LocalDot) bool { return true }, w.Removed)
+	w.Commit(1)
+}
+
+// shelveAll archives those of st.elems that are alive by the operation d, which ends the restores that named says.
+func (st *objectListState) shelveAll(d runtime.LocalDot, named func(runtime.LocalDot) bool, removed func(target runtime.LocalDot, n uint64)) {
+	for _, e := range st.elems {
+		if !st.alive(e) {
+			continue
+		}
+		s := st.shelved[e].archived(st.node.Runtime(), d)
+		st.reshelve(e, s.without(func(t runtime.LocalDot) bool {
+			if named(t) {
+				removed(t, 1)
+				return true
+			}
+			return false
+		}))
+	}
+}
+
+// archived returns the archived elements in the order of the list.
+func (st *objectListState) archived() []lid {
+	var out []lid
+	for e, s := range st.shelved {
+		if s.hides() {
+			out = append(out, e)
+		}
+	}
+	slices.SortFunc(out, func(a, b lid) int {
+		if a, b := st.place(a), st.place(b); a != b && !st.seq.Before(a, b) {
+			return 1
+		}
+		return -1
+	})
+	return out
+}
+
+// Apply implements runtime.Object.
+func (st *objectListState) Apply(op *runtime.Op) error {
+	head, err := readHead(op, 1<<listInsert|1<<listDelete|1<<listMove|1<<listArchive|1<<listRestore)
+	if err != nil {
+		return err
+	}
+	switch head & opCode {
+	case listInsert:
+		return st.applyInsert(op, head)
+	case listDelete:
+		return st.applyDelete(op, head)
+	case listArchive:
+		return st.applyArchive(op)
+	case listRestore:
+		return st.applyRestore(op, head)
+	}
+	if err := st.applyMove(op, head, true, st.beginMove); err != nil {
+		return err
+	}
+	st.grow()
+	return nil
+}
+
+func (st *objectListState) applyInsert(op *runtime.Op, head byte) error {
+	o := readOrigin(op, head)
+	kind := op.Kind("kind")
+	if err := doneOp(op); err != nil {
+		return err
+	}
+	st.begin()
+	first, err := st.integrate(op, o)
+	if err != nil {
+		return err
+	}
+	st.create(first, op.Dot, op.Dots, kind)
+	return nil
+}
+
+func (st *objectListState) applyDelete(op *runtime.Op, head byte) error {
+	st.dots = readSpans(op, head, st.dots[:0])
+	if err := op.Done(); err != nil {
+		return err
+	}
+	if err := oneDot(op); err != nil {
+		return err
+	}
+	if err := st.findAll(st.dots); err != nil {
+		return err
+	}
+	st.begin()
+	st.killAll(op.Removed)
+	return nil
+}
+
+func (st *objectListState) applyArchive(op *runtime.Op) error {
+	st.dots = st.dots[:0]
+	n := op.Count("runs", 3)
+	if n == 0 && op.Err() == nil {
+		op.Fail("runs", runtime.ErrCorrupt)
+	}
+	for range n {
+		st.dots = readSpan(op, st.dots)
+	}
+	ended := make(map[runtime.LocalDot]bool)
+	for op.Len() > 0 {
+		ended[op.Reader.Dot("restore")] = true
+	}
+	if err := op.Done(); err != nil {
+		return err
+	}
+	if err := oneDot(op); err != nil {
+		return err
+	}
+	if err := st.findAll(st.dots); err != nil {
+		return err
+	}
+	st.begin()
+	st.shelveAll(op.Dot, func(t runtime.LocalDot) bool { return ended[t] }, op.Removed)
+	return nil
+}
+
+func (st *objectListState) applyRestore(op *runtime.Op, head byte) error {
+	d := readDot(op, head)
+	if err := op.Done(); err != nil {
+		return err
+	}
+	if err := oneDot(op); err != nil {
+		return err
+	}
+	e, ok := st.places.find(d)
+	if !ok {
+		return invalidOp("it restores what was never inserted")
+	}
+	if st.alive(e) {
+		st.begin()
+		st.reshelve(e, st.shelved[e].restored(st.node.Runtime(), op.Dot))
+	}
+	return nil
+}
+
+func (st *objectListState) Empty() bool { return st.seq.Elements() == 0 }
+
+func (st *objectListState) Rollback() {
+	if !st.open {
+		return
+	}
+	st.open = false
+	st.undo()
+	n := min(len(st.nodes), st.seq.Elements())
+	clear(st.nodes[n:])
+	st.nodes = st.nodes[:n]
+}
+
+func (st *objectListState) Commit(c *runtime.Commit) {
+	if !st.open {
+		return
+	}
+	st.open = false
+	steps := st.keep()
+	if len(steps) == 0 {
+		return
+	}
+	out := make([]deltaStep[*runtime.Node], len(steps))
+	for i, s := range steps {
+		out[i] = deltaStep[*runtime.Node]{kind: s.kind, n: s.n}
+		for _, place := range s.items {
+			out[i].items = append(out[i].items, st.nodes[st.element(place)])
+		}
+	}
+	st.observers.Emit(c, rawObjectListEvent{c.Meta(), out})
+}
+
+// Dots implements runtime.Object.
+func (st *objectListState) Dots(yield func(d runtime.LocalDot, n uint64)) {
+	st.livingDots(yield)
+	for _, s := range st.shelved {
+		for _, t := range s.tokens {
+			yield(t, 1)
+		}
+	}
+}
+
+// Children implements runtime.Container.
+func (st *objectListState) Children(yield func(child *runtime.Node) bool) {
+	for _, n := range st.nodes {
+		if n != nil && !yield(n) {
+			return
+		}
+	}
+}
+
+// Export implements runtime.Object. Archived objects are not shown.
+func (st *objectListState) Export(x *runtime.Exporter) any {
+	out := make([]any, 0, st.len())
+	for l := range st.seq.Live(0, st.len()) {
+		out = append(out, x.Node(st.nodes[st.element(l)]))
+	}
+	return out
+}
+
+// Check implements runtime.Object.
+func (st *objectListState) Check() error {
+	if err := st.check(); err != nil {
+		return err
+	}
+	if len(st.nodes) != st.seq.Elements() {
+		return fmt.Errorf("object list invariant 1: %d objects for %d places", len(st.nodes), st.seq.Elements())
+	}
+	for l, n := range st.nodes {
+		if n == nil {
+			continue
+		}
+		d, made := n.Dot()
+		if !made || d != st.dot(lid(l)) || n.Parent() != st.node || !st.alive(lid(l)) || n.Err() == runtime.ErrDeleted {
+			return fmt.Errorf("object list invariant 1: object %s is not that of element %d", n, l)
+		}
+	}
+	var err error
+	st.living(func(e lid) {
+		if st.nodes[e] == nil {
+			err = fmt.Errorf("object list invariant 1: element %d has no object", e)
+		}
+	})
+	return err
+}
