@@ -25,11 +25,10 @@ func (r *Runtime) commitLocal() error {
 	if !r.history.opts.Off {
 		r.keepLocal(data)
 	}
-	r.finish(&Update{
+	return r.finish(&Update{
 		Data: data, Kind: MessageUpdate, Origin: tx.origin, Local: true,
 		Sender: r.replicas[tx.sender], Start: tx.start, End: tx.start + tx.dots,
 	})
-	return nil
 }
 
 // keepLocal puts the message of the open transaction into history.
@@ -76,18 +75,21 @@ func (r *Runtime) advance(sender Rep, end, lamport uint64, deps []Rep, ends []ui
 }
 
 // finish commits the touched objects and queues the update's event.
-func (r *Runtime) finish(u *Update) {
+func (r *Runtime) finish(u *Update) error {
 	c := &r.tx.commit
 	c.rt, c.Local, c.Load = r, u.Local, u.Kind != MessageUpdate
 	if c.Origin != nil || u.Origin != nil {
 		c.Origin = u.Origin
 	}
 	r.commits++
-	r.commitObjects(c)
-	r.events.push(r, u, c.posts)
+	err := r.commitObjects(c)
+	if err == nil {
+		r.events.push(r, u, c.posts)
+	}
 	if c.posts != nil {
 		c.posts = nil
 	}
+	return err
 }
 
 // sortTable sorts replicas by ID, ends along with them.

@@ -334,9 +334,8 @@ func (r *Runtime) apply(m *message, rep Rep, origin any) (err error) {
 		data = r.intoSlab(content)
 	}
 	r.history.add(r, rep, &keptMessage{m.start, m.end(), m.lamport, m.flags, m.objBytes, m.opBytes, m.data})
-	r.finish(&Update{Data: data, Kind: MessageUpdate, Origin: origin, Sender: m.sender, Start: m.start, End: m.end()})
 	done = true
-	return nil
+	return r.finish(&Update{Data: data, Kind: MessageUpdate, Origin: origin, Sender: m.sender, Start: m.start, End: m.end()})
 }
 
 // meetSelf takes a new replica ID if rep is the own one: a message of it that was not written here shows that another

@@ -252,10 +252,14 @@ func (r *Runtime) receiveState(data []byte, origin any) (Result, error) {
 		if r.events.updates.any() {
 			u.Data = bytes.Clone(data)
 		}
-		r.finish(u)
+		if err := r.finish(u); err != nil {
+			return Result{}, err
+		}
 	} else {
 		res.Redundant++
-		r.commitObjects(&Commit{rt: r, Origin: origin, Load: true})
+		if err := r.commitObjects(&Commit{rt: r, Origin: origin, Load: true}); err != nil {
+			return Result{}, err
+		}
 	}
 	for _, w := range l.waiting {
 		// A message that is refused here was not applied there either.

@@ -264,8 +264,18 @@ func (r *Runtime) endTx() {
 	r.touched, r.journal, r.tx.recs = r.touched[:0], r.journal[:0], r.tx.recs[:0]
 }
 
-// commitObjects ends the transaction for every object that changed and returns the events they queued.
-func (r *Runtime) commitObjects(c *Commit) {
+// commitObjects ends the transaction for every object that changed; c collects the events that they queue. When that
+// fails nobody knows what the objects hold: the document takes no more writes.
+func (r *Runtime) commitObjects(c *Commit) (err error) {
+	done := false
+	defer func() {
+		if !done {
+			err = &PanicError{"commit", recover()}
+			r.broken = err
+			r.log.Error("weft: commit failed, document is read-only", "error", err)
+			r.endTx()
+		}
+	}()
 	for _, n := range r.touched {
 		if n.obj != nil {
 			n.obj.Commit(c)
@@ -274,4 +284,6 @@ func (r *Runtime) commitObjects(c *Commit) {
 	}
 	r.deletions.keep(r)
 	r.endTx()
+	done = true
+	return nil
 }
