@@ -74,15 +74,43 @@ type (
 	ObjectSet[O any]               = crdt.ObjectSet[O]
 )
 
-// Handles of sequences; see package crdt.
+// Handles of values; see package crdt.
 type (
-	Text      = crdt.Text
-	TextEvent = crdt.TextEvent
-	TextDelta = crdt.TextDelta
+	Counter                  = crdt.Counter
+	Register[T any]          = crdt.Register[T]
+	MVRegister[T any]        = crdt.MVRegister[T]
+	Flag                     = crdt.Flag
+	DisableWinsFlag          = crdt.DisableWinsFlag
+	Set[T comparable]        = crdt.Set[T]
+	Map[K comparable, V any] = crdt.Map[K, V]
 )
 
-// Events of objects that hold other objects.
+// Handles of sequences; see package crdt.
 type (
+	Text   = crdt.Text
+	Unit   = crdt.Unit
+	Cursor = crdt.Cursor
+	Bias   = crdt.Bias
+)
+
+// The units of an index into a text.
+const (
+	CodePoints = crdt.CodePoints
+	UTF16      = crdt.UTF16
+	Bytes      = crdt.Bytes
+)
+
+// Events of the types, given to the handlers of their OnChange.
+type (
+	CounterEvent                         = crdt.CounterEvent
+	RegisterEvent[T any]                 = crdt.RegisterEvent[T]
+	MVRegisterEvent[T any]               = crdt.MVRegisterEvent[T]
+	FlagEvent                            = crdt.FlagEvent
+	SetEvent[T comparable]               = crdt.SetEvent[T]
+	MapEvent[K comparable, V any]        = crdt.MapEvent[K, V]
+	MapChange[K comparable, V any]       = crdt.MapChange[K, V]
+	TextEvent                            = crdt.TextEvent
+	TextDelta                            = crdt.TextDelta
 	ObjectMapEvent[K comparable, O any]  = crdt.ObjectMapEvent[K, O]
 	ObjectMapChange[K comparable, O any] = crdt.ObjectMapChange[K, O]
 	ObjectSetEvent[O any]                = crdt.ObjectSetEvent[O]

@@ -84,17 +84,17 @@ func (m LazyMap[K, O]) Has(tx runtime.Tx, key K) bool {
 	return err == nil && n.Holds()
 }
 
-// Keys returns the keys whose objects differ from the initial one, in the order of their encodings. Cost: O(n log n).
-func (m LazyMap[K, O]) Keys(tx runtime.Tx) []K {
+// Keys yields the keys whose objects differ from the initial one, in the order of their encodings. Cost: O(n log n).
+func (m LazyMap[K, O]) Keys(tx runtime.Tx) iter.Seq[K] {
 	tx.Read(m.node)
-	present := m.present()
-	keys := make([]K, 0, len(present))
-	for _, c := range present {
-		if k, ok := childKey[K](c.key); ok {
-			keys = append(keys, k)
+	return func(yield func(K) bool) {
+		tx.Read(m.node)
+		for _, c := range m.present() {
+			if k, ok := childKey[K](c.key); ok && !yield(k) {
+				return
+			}
 		}
 	}
-	return keys
 }
 
 // All yields the keys whose objects differ from the initial one, with these objects, in the order of the keys'

@@ -106,15 +106,15 @@ func docJSON(rt *runtime.Runtime) string {
 	return string(b)
 }
 
-// named returns an init function that writes the name.
-func named(tx runtime.Tx, name string) func(*folder) error {
+// withName returns an init function that writes the name.
+func withName(tx runtime.Tx, name string) func(*folder) error {
 	return func(f *folder) error { return f.Name.Insert(tx, 0, name) }
 }
 
-// pick draws a folder of the tree below f, f included.
-func pick(t *rapid.T, tx runtime.Tx, f folder) folder {
+// pickFolder draws a folder of the tree below f, f included.
+func pickFolder(t *rapid.T, tx runtime.Tx, f folder) folder {
 	for depth := 0; depth < 4; depth++ {
-		keys := f.Subs.Keys(tx)
+		keys := slices.Collect(f.Subs.Keys(tx))
 		if len(keys) == 0 || rapid.IntRange(0, 2).Draw(t, "stop") == 0 {
 			break
 		}
@@ -131,16 +131,16 @@ func pick(t *rapid.T, tx runtime.Tx, f folder) folder {
 	return f
 }
 
-func drawKey(t *rapid.T) string {
+func drawFolderKey(t *rapid.T) string {
 	return rapid.SampledFrom([]string{"a", "b", "c", ""}).Draw(t, "key")
 }
 
-// view is what people see of a folder.
-func view(tx runtime.Tx, f folder) any {
+// folderView is what people see of a folder.
+func folderView(tx runtime.Tx, f folder) any {
 	m := map[string]any{"name": f.Name.String(tx), "author": f.Meta.Author.String(tx)}
 	var subs []any
 	for k, s := range f.Subs.All(tx) {
-		subs = append(subs, []any{k, view(tx, *s), len(f.Subs.Conflicts(tx, k))})
+		subs = append(subs, []any{k, folderView(tx, *s), len(f.Subs.Conflicts(tx, k))})
 	}
 	var notes, lang []any
 	for n := range f.Notes.All(tx) {
@@ -157,7 +157,7 @@ var nestedSubject = converge.Subject[folder]{
 	Open: openFolder,
 	Edits: map[string]converge.Edit[folder]{
 		"set": func(t *rapid.T, tx runtime.Tx, top folder) (any, error) {
-			f, k := pick(t, tx, top), drawKey(t)
+			f, k := pickFolder(t, tx, top), drawFolderKey(t)
 			var args any
 			if rapid.IntRange(0, 3).Draw(t, "args") == 0 {
 				args = k + "!"
@@ -166,16 +166,16 @@ var nestedSubject = converge.Subject[folder]{
 			return k, err
 		},
 		"filled": func(t *rapid.T, tx runtime.Tx, top folder) (any, error) {
-			f, k := pick(t, tx, top), drawKey(t)
+			f, k := pickFolder(t, tx, top), drawFolderKey(t)
 			_, err := f.Subs.Set(tx, k, func(c *folder) error {
-				_, err := c.Subs.Set(tx, k, named(tx, "deep"))
+				_, err := c.Subs.Set(tx, k, withName(tx, "deep"))
 				return err
 			})
 			return k, err
 		},
 		"delete": func(t *rapid.T, tx runtime.Tx, top folder) (any, error) {
-			f := pick(t, tx, top)
-			keys := f.Subs.Keys(tx)
+			f := pickFolder(t, tx, top)
+			keys := slices.Collect(f.Subs.Keys(tx))
 			if len(keys) == 0 {
 				return nil, converge.ErrNothing
 			}
@@ -183,22 +183,22 @@ var nestedSubject = converge.Subject[folder]{
 			return k, f.Subs.Delete(tx, k)
 		},
 		"clear": func(t *rapid.T, tx runtime.Tx, top folder) (any, error) {
-			f := pick(t, tx, top)
+			f := pickFolder(t, tx, top)
 			if f.Subs.Len(tx) == 0 || rapid.IntRange(0, 2).Draw(t, "rarely") > 0 {
 				return nil, converge.ErrNothing
 			}
 			return f.Subs.Len(tx), f.Subs.Clear(tx)
 		},
 		"name": func(t *rapid.T, tx runtime.Tx, top folder) (any, error) {
-			f := pick(t, tx, top)
+			f := pickFolder(t, tx, top)
 			return nil, f.Name.Insert(tx, f.Name.Len(tx), "n")
 		},
 		"author": func(t *rapid.T, tx runtime.Tx, top folder) (any, error) {
-			f := pick(t, tx, top)
+			f := pickFolder(t, tx, top)
 			return nil, f.Meta.Author.Insert(tx, 0, "A")
 		},
 		"lang": func(t *rapid.T, tx runtime.Tx, top folder) (any, error) {
-			l, err := pick(t, tx, top).Lang.At(tx, rapid.IntRange(-1, 1).Draw(t, "lang"))
+			l, err := pickFolder(t, tx, top).Lang.At(tx, rapid.IntRange(-1, 1).Draw(t, "lang"))
 			if err != nil {
 				return nil, err
 			}
@@ -208,11 +208,11 @@ var nestedSubject = converge.Subject[folder]{
 			return "write", l.Insert(tx, 0, "x")
 		},
 		"note": func(t *rapid.T, tx runtime.Tx, top folder) (any, error) {
-			_, err := pick(t, tx, top).Notes.Add(tx, func(n *crdt.Text) error { return n.Insert(tx, 0, "note") })
+			_, err := pickFolder(t, tx, top).Notes.Add(tx, func(n *crdt.Text) error { return n.Insert(tx, 0, "note") })
 			return nil, err
 		},
 		"unnote": func(t *rapid.T, tx runtime.Tx, top folder) (any, error) {
-			f := pick(t, tx, top)
+			f := pickFolder(t, tx, top)
 			notes := slices.Collect(f.Notes.All(tx))
 			switch {
 			case len(notes) == 0:

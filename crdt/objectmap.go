@@ -120,16 +120,17 @@ func (m ObjectMap[K, O]) Has(tx runtime.Tx, key K) bool {
 // Len returns the number of keys. Cost: O(1).
 func (m ObjectMap[K, O]) Len(tx runtime.Tx) int { return len(m.read(tx).children) }
 
-// Keys returns the keys in the order of their encodings, those left out that are no K. Cost: O(n log n).
-func (m ObjectMap[K, O]) Keys(tx runtime.Tx) []K {
-	sorted := m.read(tx).sortedKeys()
-	keys := make([]K, 0, len(sorted))
-	for _, key := range sorted {
-		if k, ok := childKey[K](key); ok {
-			keys = append(keys, k)
+// Keys yields the keys in the order of their encodings, those left out that are no K. Cost: O(n log n).
+func (m ObjectMap[K, O]) Keys(tx runtime.Tx) iter.Seq[K] {
+	st := m.read(tx)
+	return func(yield func(K) bool) {
+		tx.Read(m.node)
+		for _, key := range st.sortedKeys() {
+			if k, ok := childKey[K](key); ok && !yield(k) {
+				return
+			}
 		}
 	}
-	return keys
 }
 
 // All yields keys and objects in the order of the keys' encodings. The map may be changed meanwhile: keys that are

@@ -13,7 +13,9 @@ import (
 // clock, and the operations follow.
 //
 //  1. No part is held by another: their bases and ends are not nested.
-//  2. ops are in an order that extends causality, none is held by a part.
+//  2. ops are in an order that extends causality.
+//  3. In the order of parts, with each operation put in front of the first part whose base covers it, everything that a
+//     part's base covers of this object stands in front of the part.
 type opaque struct {
 	parts []opaquePart
 	ops   []opaqueOp
@@ -36,12 +38,6 @@ type opaqueOp struct {
 	payload []byte
 	reps    []Rep
 	ends    []uint64
-}
-
-// orphanKey names a made object whose maker is not known here.
-type orphanKey struct {
-	dot  LocalDot
-	kind *kindInfo
 }
 
 func covers(c []uint64, d LocalDot) bool { return int(d.Rep) < len(c) && d.Seq < c[d.Rep] }
@@ -91,16 +87,11 @@ func (o *opaque) keep(op opaqueOp) {
 	o.ops = append(o.ops, op)
 }
 
-// add joins a part and operations from elsewhere.
+// add joins parts and operations from elsewhere.
 func (o *opaque) add(r *Runtime, parts []opaquePart, ops []opaqueOp) {
 	o.journal()
 	for _, p := range parts {
-		held := slices.ContainsFunc(o.parts, func(q opaquePart) bool { return within(q.base, p.base) && within(p.end, q.end) })
-		if held {
-			continue
-		}
-		o.parts = slices.DeleteFunc(o.parts, func(q opaquePart) bool { return within(p.base, q.base) && within(q.end, p.end) })
-		o.parts = append(o.parts, p)
+		o.addPart(p)
 	}
 	for _, op := range ops {
 		if !slices.ContainsFunc(o.ops, func(q opaqueOp) bool { return q.dot == op.dot }) {
@@ -108,16 +99,43 @@ func (o *opaque) add(r *Runtime, parts []opaquePart, ops []opaqueOp) {
 		}
 	}
 	o.ops = slices.DeleteFunc(o.ops, func(op opaqueOp) bool {
-		return slices.ContainsFunc(o.parts, func(p opaquePart) bool { return covers(p.end, op.dot) && !covers(p.base, op.dot) })
+		for _, p := range o.parts {
+			if covers(p.base, op.dot) {
+				return false // the part needs it in front
+			}
+			if covers(p.end, op.dot) {
+				return true
+			}
+		}
+		return false
 	})
 	slices.SortFunc(o.ops, func(a, b opaqueOp) int {
 		return r.CompareStamps(Stamp{a.lamport, a.dot}, Stamp{b.lamport, b.dot})
 	})
 }
 
-// makeOpaque turns a known object into an opaque one: its state so far becomes a part that holds everything before dot.
-func (r *Runtime) makeOpaque(n *Node, dot LocalDot) {
-	end := slices.Clone(r.next)
+// addPart adds a part behind the others, or in place of the first of those that it holds.
+func (o *opaque) addPart(p opaquePart) {
+	place := len(o.parts)
+	for i, q := range o.parts {
+		if within(q.base, p.base) && within(p.end, q.end) {
+			return // held
+		}
+		if place > i && p.holds(&q) {
+			place = i
+		}
+	}
+	o.parts = slices.Insert(o.parts, place, p)
+	i := 0
+	o.parts = slices.DeleteFunc(o.parts, func(q opaquePart) bool { i++; return i > place+1 && p.holds(&q) })
+}
+
+func (p *opaquePart) holds(q *opaquePart) bool { return within(p.base, q.base) && within(q.end, p.end) }
+
+// makeOpaque turns a known object into an opaque one, at the operation dot: its state so far, which holds everything in
+// ours, becomes a part.
+func (r *Runtime) makeOpaque(n *Node, dot LocalDot, ours []uint64) {
+	end := slices.Clone(ours)
 	end[dot.Rep] = dot.Seq
 	o := &opaque{was: &opaque{}}
 	if !n.obj.Empty() {
@@ -130,46 +148,47 @@ func (r *Runtime) makeOpaque(n *Node, dot LocalDot) {
 	r.journal = append(r.journal, undoRecord{node: n, unOpaque: true})
 }
 
-// keepOrphan keeps an operation on a made object that is not there, if an opaque object may be what made it.
-func (r *Runtime) keepOrphan(m *message, f *opFrame, dot LocalDot, reps []Rep, ends []uint64) {
-	o := &m.objects[f.object]
-	if r.opaques == 0 || o.class != classDot {
-		return
-	}
-	key := orphanKey{LocalDot{reps[o.rep], o.seq}, r.kindOf(o)}
-	if r.orphans[key] == nil {
-		r.orphans[key] = &opaque{}
-	}
-	r.orphans[key].keep(opaqueOp{dot, f.dots, m.lamport + dot.Seq - m.start, f.payload, reps, ends})
-	r.orphans[key].commit()
+// adoptLater makes the place of an object that its container, which is opaque here or comes later, has made.
+func (r *Runtime) adoptLater(d LocalDot, k *kindInfo) *Node {
+	n := r.newNode(k, classDot)
+	n.dot = d
+	r.instantiate(n)
+	r.made[d] = n
+	r.journal = append(r.journal, undoRecord{node: n, create: true})
+	return n
 }
 
 // reveal gives an object of a known kind what was kept of it while it was opaque. ours is what the object holds so far.
 // Afterwards it holds what ours, the parts and the operations hold together.
 func (r *Runtime) reveal(n *Node, ours []uint64, parts []opaquePart, ops []opaqueOp) error {
 	r.touch(n)
-	for pending := slices.Clone(parts); len(pending) > 0; {
-		i := slices.IndexFunc(pending, func(p opaquePart) bool { return within(p.base, ours) })
-		if i < 0 {
-			break // a delta whose base never came: its dots are not in the clock either
+	ours = joinClocks(ours, make([]uint64, len(r.replicas))) // a copy with room for all
+	ops = slices.Clone(ops)
+	for i := range parts {
+		p := &parts[i]
+		rest := ops[:0]
+		for _, op := range ops {
+			if !covers(p.base, op.dot) {
+				rest = append(rest, op)
+			} else if err := r.applyRevealed(n, op, ours); err != nil {
+				return err
+			}
 		}
-		p := pending[i]
-		pending = slices.Delete(pending, i, i+1)
+		ops = rest
+		// What the base covers and nothing brought did not change this object.
+		ours = joinClocks(ours, p.base)
 		if within(p.end, ours) {
 			continue
 		}
-		if err := r.mergeSection(n, p, ours); err != nil {
+		if n.opaque != nil {
+			n.opaque.add(r, parts[i:i+1], nil)
+		} else if err := r.mergeSection(n, *p, ours); err != nil {
 			return err
 		}
 		ours = joinClocks(ours, p.end)
 	}
 	for _, op := range ops {
-		if covers(ours, op.dot) {
-			continue
-		}
-		o := &Op{Dot: op.dot, Dots: int(op.dots), Lamport: op.lamport, node: n}
-		o.Reader = Reader{buf: op.payload, format: "operation", reps: op.reps, ends: op.ends, self: op.dot.Seq, own: true}
-		if err := r.applyRevealed(n, o, op); err != nil {
+		if err := r.applyRevealed(n, op, ours); err != nil {
 			return err
 		}
 	}
@@ -183,20 +202,26 @@ func (r *Runtime) Opaque() []*Node {
 	return r.opaqueNodes()
 }
 
-// applyRevealed applies one operation that was kept while its object was opaque; a code that is still unknown makes it
-// opaque again.
-func (r *Runtime) applyRevealed(n *Node, o *Op, op opaqueOp) error {
+// applyRevealed applies one operation that was kept while its object was opaque, unless ours holds it, and adds it to
+// ours; a code that is still unknown makes the object opaque again.
+func (r *Runtime) applyRevealed(n *Node, op opaqueOp, ours []uint64) error {
+	if covers(ours, op.dot) {
+		return nil
+	}
 	if n.opaque != nil {
 		n.opaque.keep(op)
 		return nil
 	}
+	o := &Op{Dot: op.dot, Dots: int(op.dots), Lamport: op.lamport, node: n}
+	o.Reader = Reader{buf: op.payload, format: "operation", reps: op.reps, ends: op.ends, self: op.dot.Seq, own: true}
 	switch err := n.obj.Apply(o); {
 	case err == nil, errors.Is(err, ErrInvalidOp), errors.Is(err, ErrCorrupt):
 	case errors.Is(err, ErrNewerOp):
-		r.makeOpaque(n, op.dot)
+		r.makeOpaque(n, op.dot, ours)
 		n.opaque.keep(op)
 	default:
 		return fmt.Errorf("%w: %w", ErrInternal, err)
 	}
+	ours[op.dot.Rep] = op.dot.Seq + op.dots
 	return nil
 }

@@ -377,10 +377,10 @@ func (r *Runtime) applyOps(m *message, reps []Rep, ends []uint64) error {
 		if err != nil {
 			return err
 		}
-		if n == nil {
-			r.keepOrphan(m, f, LocalDot{reps[0], seq}, reps, ends)
-		} else if err := r.applyOp(m, f, n, seq, reps, ends); err != nil {
-			return err
+		if n != nil {
+			if err := r.applyOp(m, f, n, seq, reps, ends); err != nil {
+				return err
+			}
 		}
 		seq += f.dots
 	}
@@ -407,7 +407,7 @@ func (r *Runtime) applyOp(m *message, f *opFrame, n *Node, seq uint64, reps []Re
 	switch {
 	case err == nil:
 	case errors.Is(err, ErrNewerOp):
-		r.makeOpaque(n, dot)
+		r.makeOpaque(n, dot, r.next)
 		n.opaque.keep(opaqueOp{dot, f.dots, m.lamport + seq - m.start, f.payload, reps, ends})
 	case errors.Is(err, ErrInvalidOp), errors.Is(err, ErrCorrupt):
 		r.problems = append(r.problems, Problem{Dot: r.Dot(dot), Object: n.String(), Err: err})
@@ -418,7 +418,7 @@ func (r *Runtime) applyOp(m *message, f *opFrame, n *Node, seq uint64, reps []Re
 }
 
 // resolve finds an object of a message, nil for one that was made by a dot and is not there: it was deleted, or never
-// made. It is asked anew for each operation: an earlier one may make the object.
+// made; while there are opaque objects, one of them may have made it. It is asked anew for each operation: an earlier one may make the object.
 func (r *Runtime) resolve(m *message, i int, nodes []*Node, reps []Rep) (*Node, error) {
 	if nodes[i] != nil {
 		return nodes[i], nil
@@ -428,7 +428,12 @@ func (r *Runtime) resolve(m *message, i int, nodes []*Node, reps []Rep) (*Node, 
 	case classRoot:
 		nodes[i] = r.root(string(o.key), r.kindOf(o))
 	case classDot:
-		if n := r.made[LocalDot{reps[o.rep], o.seq}]; n != nil && n.kind == r.kindOf(o) {
+		d := LocalDot{reps[o.rep], o.seq}
+		n := r.made[d]
+		if n == nil && r.opaques > 0 {
+			n = r.adoptLater(d, r.kindOf(o))
+		}
+		if n != nil && n.kind == r.kindOf(o) {
 			nodes[i] = n
 		}
 	case classImplicit:

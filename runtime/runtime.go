@@ -44,8 +44,7 @@ type Runtime struct {
 	registered map[string]*kindInfo
 	roots      map[rootKey]*Node
 	made       map[LocalDot]*Node
-	orphans    map[orphanKey]*opaque // what was done to made objects that only an opaque container could have made
-	opaques    int                   // opaque objects
+	opaques    int // opaque objects
 
 	tx       txState
 	journal  []undoRecord
@@ -80,7 +79,6 @@ func New(o *Options) (*Runtime, error) {
 		opts: opts, limits: opts.Limits, log: opts.Logger, document: opts.Document,
 		repOf: make(map[uuid.UUID]Rep), refused: make(map[Rep]error),
 		registered: make(map[string]*kindInfo), roots: make(map[rootKey]*Node), made: make(map[LocalDot]*Node),
-		orphans: make(map[orphanKey]*opaque),
 	}
 	r.tx.ref.rt, r.tx.ref.write = r, true
 	r.viewers.New = func() any { return &txRef{rt: r} }

@@ -311,6 +311,7 @@ type loader struct {
 	nodes  []*Node // the state's objects, nil for those that are deleted here
 	listed map[*Node]bool
 	fresh  []*Node // made objects that were not here
+	gone   bool    // some object of the state is deleted here, and with it what the state has below
 
 	floor     []uint64 // of the other side's deletion record, taken over
 	hasRecord bool
@@ -433,12 +434,15 @@ func (l *loader) objects() error {
 		return err
 	}
 	for i, n := range l.nodes {
+		if n == nil || n.state != alive {
+			l.gone = true // deleted here, or dropped by its container, which was merged before
+		}
 		if n == nil || sections[i].end == nil {
 			continue
 		}
 		l.listed[n] = true
 		if n.state != alive {
-			continue // dropped by its container, merged before
+			continue
 		}
 		r.touch(n)
 		if n.opaque != nil {
@@ -592,11 +596,7 @@ func (l *loader) made(d LocalDot, k *kindInfo) *Node {
 	if r.Covers(d) && r.opaques == 0 {
 		return nil
 	}
-	n := r.newNode(k, classDot)
-	n.dot = d
-	r.instantiate(n)
-	r.made[d] = n
-	r.journal = append(r.journal, undoRecord{node: n, create: true})
+	n := r.adoptLater(d, k)
 	l.fresh = append(l.fresh, n)
 	return n
 }
@@ -651,7 +651,8 @@ func (l *loader) unlisted() error {
 	return nil
 }
 
-// orphans drops made objects for which no container spoke up, unless an opaque one may be it.
+// orphans drops made objects for which no container spoke up, unless an opaque one may be it. That is no fault of the
+// state where containers that it has are deleted here.
 func (l *loader) orphans() {
 	if l.rt.opaques > 0 {
 		return
@@ -661,7 +662,9 @@ func (l *loader) orphans() {
 			l.rt.table.Lock()
 			l.rt.drop(n)
 			l.rt.table.Unlock()
-			l.rt.problems = append(l.rt.problems, Problem{Dot: l.rt.Dot(n.dot), Object: n.String(), Err: ErrCorrupt})
+			if !l.gone {
+				l.rt.problems = append(l.rt.problems, Problem{Dot: l.rt.Dot(n.dot), Object: n.String(), Err: ErrCorrupt})
+			}
 		}
 	}
 }

@@ -196,7 +196,7 @@ func (l *loader) clockOf(rd *Reader) []uint64 {
 
 func (s *saver) opaque() []byte {
 	r := s.rt
-	nodes := append(r.opaqueNodes(), r.orphanNodes()...)
+	nodes := r.opaqueNodes()
 	if len(nodes) == 0 {
 		return nil
 	}
@@ -281,18 +281,6 @@ func (r *Runtime) opaqueNodes() []*Node {
 		}
 	}
 	slices.SortFunc(out, func(a, b *Node) int { return bytes.Compare([]byte(a.String()), []byte(b.String())) })
-	return out
-}
-
-// orphanNodes lists what was done to objects that only an opaque container can have made, as nodes of no table.
-func (r *Runtime) orphanNodes() []*Node {
-	out := make([]*Node, 0, len(r.orphans))
-	for key, o := range r.orphans {
-		n := r.newNode(key.kind, classDot)
-		n.dot, n.opaque = key.dot, o
-		out = append(out, n)
-	}
-	slices.SortFunc(out, func(a, b *Node) int { return r.CompareDots(a.dot, b.dot) })
 	return out
 }
 
