@@ -164,6 +164,7 @@ func (s *Sequence) rightGap(id ID, parent LID, at gap) gap {
 	end := s.endGap()
 	var boundary gap
 	for prev := parent; next.h != 0; next.h, next.slot = s.tree.after(next.h, next.slot) {
+		s.steps++
 		e := s.span(next.h, next.slot)
 		if e.lorig == parent {
 			if boundary.h == 0 {
@@ -256,6 +257,7 @@ func (w *leftWalk) next(s *Sequence) bool {
 		if h == 0 {
 			return false
 		}
+		s.steps++
 		w.at = gap{h, slot, 0}
 		q := s.span(h, slot)
 		if w.lorig-q.first < q.n {

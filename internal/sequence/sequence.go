@@ -87,6 +87,7 @@ type Sequence struct {
 	dots  atomic.Pointer[dotIndex]
 	index atomic.Pointer[spanIndex]
 	sibs  map[uint64]*siblings // by siblingKey; only crowded places are in it
+	steps int                  // spans that scans for siblings passed, for tests of cost
 }
 
 // New returns an empty sequence whose siblings are ordered by order. With content set, every element is a code

@@ -24,6 +24,11 @@ func (b *siblings) search(s *Sequence, id ID) (chunk, i int) {
 		}
 		return -1
 	}
+	if k := len(b.chunks); k > 0 { // siblings often come in ascending order
+		if last := b.chunks[k-1]; above(last[len(last)-1], struct{}{}) < 0 {
+			return k, 0
+		}
+	}
 	chunk, _ = slices.BinarySearchFunc(b.chunks, struct{}{}, func(c []LID, x struct{}) int { return above(c[len(c)-1], x) })
 	if chunk == len(b.chunks) {
 		return chunk, 0
@@ -89,6 +94,7 @@ func (s *Sequence) gatherRight(parent LID) *siblings {
 		h, slot = s.tree.after(h, slot)
 	}
 	for prev := parent; h != 0; h, slot = s.tree.after(h, slot) {
+		s.steps++
 		e := s.span(h, slot)
 		if e.lorig == parent {
 			if e.parent == parent && e.flags&flagLeft == 0 {
@@ -157,6 +163,7 @@ func (s *Sequence) endOf(d LID, more bool) gap {
 	at := gap{}
 	at.h, at.slot = s.tree.after(h, slot)
 	for prev := d; at.h != 0; at.h, at.slot = s.tree.after(at.h, at.slot) {
+		s.steps++
 		e := s.span(at.h, at.slot)
 		if e.lorig == lorig {
 			return at
