@@ -67,7 +67,12 @@ func newClass(t reflect.Type) valueClass {
 
 // appendValue appends the encoded form of *v. It keeps no reference to v. Errors: ErrValue. Cost: no allocation for
 // strings, integers and bool of the types that Go declares.
-func appendValue[T any](dst []byte, v *T) ([]byte, error) {
+func appendValue[T any](dst []byte, v *T) ([]byte, error) { return appendItem(dst, v, false) }
+
+// appendKey is appendValue for what is to be a key or an element of a set.
+func appendKey[K any](dst []byte, k *K) ([]byte, error) { return appendItem(dst, k, true) }
+
+func appendItem[T any](dst []byte, v *T, key bool) ([]byte, error) {
 	switch p := any(v).(type) {
 	case *string:
 		return appendText(dst, *p)
@@ -80,10 +85,10 @@ func appendValue[T any](dst []byte, v *T) ([]byte, error) {
 	case *bool:
 		return appendBool(dst, *p), nil
 	}
-	return appendSlow(dst, *v)
+	return appendSlow(dst, *v, key)
 }
 
-func appendSlow[T any](dst []byte, v T) ([]byte, error) {
+func appendSlow[T any](dst []byte, v T, key bool) ([]byte, error) {
 	switch r := reflect.ValueOf(&v).Elem(); classOf(r.Type()) {
 	case classText:
 		return appendText(dst, r.String())
@@ -95,23 +100,13 @@ func appendSlow[T any](dst []byte, v T) ([]byte, error) {
 		return appendBool(dst, r.Bool()), nil
 	}
 	b, err := runtime.EncodeValue(v)
+	if err == nil && key {
+		err = runtime.CanonicalKey(b)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrValue, err)
 	}
 	return append(dst, b...), nil
-}
-
-// appendKey appends the encoded form of *k, which is to be a key or an element of a set.
-func appendKey[K any](dst []byte, k *K) ([]byte, error) {
-	at := len(dst)
-	dst, err := appendValue(dst, k)
-	if err != nil {
-		return nil, err
-	}
-	if err := runtime.CanonicalKey(dst[at:]); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrValue, err)
-	}
-	return dst, nil
 }
 
 func appendText(dst []byte, s string) ([]byte, error) {

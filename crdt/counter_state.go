@@ -47,8 +47,9 @@ type counterUndo struct {
 	new bool // there was none
 }
 
-// counts reports whether a reset has something to take away.
-func (r *counterRow) counts() bool { return r.end > r.resetEnd && r.total != r.resetTotal }
+// counts reports whether a reset has something to take away. That its sum is 0 does not matter: a concurrent reset may
+// have seen a part of it.
+func (r *counterRow) counts() bool { return r.end > r.resetEnd }
 
 func newCounterState(n *runtime.Node) runtime.Object { return &counterState{node: n} }
 
