@@ -87,10 +87,12 @@ type (
 
 // Handles of sequences; see package crdt.
 type (
-	Text   = crdt.Text
-	Unit   = crdt.Unit
-	Cursor = crdt.Cursor
-	Bias   = crdt.Bias
+	Text              = crdt.Text
+	List[T any]       = crdt.List[T]
+	ObjectList[O any] = crdt.ObjectList[O]
+	Unit              = crdt.Unit
+	Cursor            = crdt.Cursor
+	Bias              = crdt.Bias
 )
 
 // The units of an index into a text.
@@ -103,6 +105,8 @@ const (
 // Events of the types, given to the handlers of their OnChange.
 type (
 	CounterEvent                         = crdt.CounterEvent
+	ListEvent[T any]                     = crdt.ListEvent[T]
+	ObjectListEvent[O any]               = crdt.ObjectListEvent[O]
 	RegisterEvent[T any]                 = crdt.RegisterEvent[T]
 	MVRegisterEvent[T any]               = crdt.MVRegisterEvent[T]
 	FlagEvent                            = crdt.FlagEvent

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 )
 
 // progress shows on a terminal what goes on once that has taken a second: one line that is written over. On anything
@@ -20,7 +21,7 @@ type progress struct {
 	mu struct {
 		sync.Mutex
 		what  string
-		width int // of the line shown
+		shown string // the line on the terminal
 	}
 }
 
@@ -71,9 +72,12 @@ func (p *progress) line(head string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := clip(head+p.mu.what, 100)
-	n := len([]rune(s))
-	fmt.Fprint(p.w, "\r"+s+strings.Repeat(" ", max(0, p.mu.width-n)))
-	p.mu.width = n
+	if s == p.mu.shown {
+		return
+	}
+	blanks := max(0, utf8.RuneCountInString(p.mu.shown)-utf8.RuneCountInString(s))
+	fmt.Fprint(p.w, "\r"+s+strings.Repeat(" ", blanks))
+	p.mu.shown = s
 }
 
 // stop wipes the line; after it nothing more is shown. It may be called again.
@@ -83,8 +87,8 @@ func (p *progress) stop() {
 	}
 	close(p.done)
 	p.ended.Wait()
-	if p.mu.width > 0 {
-		fmt.Fprint(p.w, "\r"+strings.Repeat(" ", p.mu.width)+"\r")
+	if p.mu.shown != "" {
+		fmt.Fprint(p.w, "\r"+strings.Repeat(" ", utf8.RuneCountInString(p.mu.shown))+"\r")
 	}
 	p.w = nil
 }
