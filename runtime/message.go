@@ -3,6 +3,7 @@ package runtime
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -402,7 +403,9 @@ func (m *message) parseHeader(rd *Reader, lim *Limits) {
 		rd.Fail("features", ErrVersion)
 		return
 	}
-	copy(m.sender[:], rd.Take("sender", 16))
+	if copy(m.sender[:], rd.Take("sender", 16)); m.sender == uuid.Nil {
+		rd.Fail("sender", ErrCorrupt)
+	}
 	m.start = rd.Uvarint("start")
 	m.count = 1
 	if m.flags&flagCount != 0 {
@@ -594,8 +597,34 @@ func (m *message) parseObjects(rd *Reader, lim *Limits) {
 		if len(o.key) > lim.NameBytes {
 			rd.Fail("object name", &LimitError{"NameBytes", uint64(len(o.key)), uint64(lim.NameBytes)})
 		}
+		if len(m.objects) == cap(m.objects) && more {
+			m.objects = slices.Grow(m.objects, 1+countObjects(*rd))
+		}
 		m.objects = append(m.objects, o)
+		if len(m.objects) > lim.MessageOps {
+			rd.Fail("object", &LimitError{"MessageOps", uint64(len(m.objects)), uint64(lim.MessageOps)})
+		}
 	}
+}
+
+// countObjects returns how many entries of an object table follow, malformed ones apart.
+func countObjects(rd Reader) (n int) {
+	for more := true; more && rd.err == nil; n++ {
+		tag := rd.Uvarint("object")
+		more = tag&1 != 0
+		if tag>>3 == 0 {
+			rd.Bytes("kind name")
+		}
+		if class := nodeClass(tag >> 1 & 3); class == classDot {
+			rd.Uvarint("object replica")
+			rd.Uvarint("object seq")
+			continue
+		} else if class == classImplicit {
+			rd.Uvarint("object parent")
+		}
+		rd.Bytes("object name")
+	}
+	return n
 }
 
 // boundOf returns 1 + the greatest dot of table number i that the message may name.

@@ -17,7 +17,7 @@ import (
 type Limits struct {
 	MessageBytes  int // one message, bytes; default 1 MiB
 	MessageDots   int // dots of one transaction; default 1,048,576
-	MessageOps    int // operations of one transaction; default 100,000
+	MessageOps    int // operations of one transaction, and objects that it names; default 100,000
 	StateBytes    int // one encoded state or delta, bytes; default 64 MiB
 	DecodedBytes  int // a state after decompression, bytes; default 256 MiB
 	BundleBytes   int // one bundle, bytes; default 64 MiB

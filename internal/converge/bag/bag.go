@@ -3,6 +3,7 @@
 package bag
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -330,8 +331,11 @@ func (s *state) Check() error {
 		if !s.node.Runtime().Covers(d) {
 			return fmt.Errorf("entry %v is not covered by the clock", d)
 		}
-		if e.child != nil && e.child.Err() != nil {
-			return fmt.Errorf("child %v: %w", e.child, e.child.Err())
+		if e.child == nil {
+			continue
+		}
+		if err := e.child.Err(); err != nil && !errors.Is(err, runtime.ErrOpaque) {
+			return fmt.Errorf("child %v: %w", e.child, err)
 		}
 	}
 	return nil
