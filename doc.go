@@ -13,8 +13,8 @@
 //	}
 //
 //	type Task struct {
-//		Name weft.Text     `weft:"name"`
-//		Done weft.Flag     `weft:"done"`
+//		Name weft.Text                    `weft:"name"`
+//		Done weft.Flag                    `weft:"done"`
 //		Subs weft.ObjectMap[string, Task] `weft:"subs"`
 //	}
 //
@@ -40,8 +40,8 @@
 // # Types
 //
 // Counter, Register, MVRegister, Flag, Set and Map hold values; Text and List hold sequences; Record (a struct of
-// handles), LazyMap, ObjectMap and ObjectSet hold other objects, to any depth. Each says who wins, what a delete does
-// against a concurrent change, and what it costs.
+// handles), LazyMap, ObjectMap, ObjectSet and ObjectList hold other objects, to any depth. Each says who wins, what a
+// delete does against a concurrent change, and what it costs; docs/types.md compares them.
 //
 // # Where things are
 //

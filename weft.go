@@ -102,10 +102,17 @@ const (
 	Bytes      = crdt.Bytes
 )
 
+// The biases of a cursor: to which of its neighbours it holds on.
+const (
+	Before = crdt.Before
+	After  = crdt.After
+)
+
 // Events of the types, given to the handlers of their OnChange.
 type (
 	CounterEvent                         = crdt.CounterEvent
 	ListEvent[T any]                     = crdt.ListEvent[T]
+	ListDelta[T any]                     = crdt.ListDelta[T]
 	ObjectListEvent[O any]               = crdt.ObjectListEvent[O]
 	RegisterEvent[T any]                 = crdt.RegisterEvent[T]
 	MVRegisterEvent[T any]               = crdt.MVRegisterEvent[T]
@@ -155,6 +162,7 @@ var (
 	ErrText           = crdt.ErrText
 	ErrInside         = crdt.ErrInside
 	ErrNotHere        = crdt.ErrNotHere
+	ErrUnknownCursor  = crdt.ErrUnknownCursor
 )
 
 // Input from outside. Test with errors.Is.
