@@ -1,10 +1,12 @@
 package crdt_test
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -180,4 +182,90 @@ func TestClearIsOneOperation(t *testing.T) {
 	if !slices.Equal(clearAll, again) {
 		t.Error("an empty set was cleared by an operation")
 	}
+}
+
+// TestR8LongAndForeignKeys: keys in any script, empty, 10 kB long, with long beginnings in common.
+func TestR8LongAndForeignKeys(t *testing.T) {
+	a, b := newValueDoc(t, 1), newValueDoc(t, 2)
+	var keys []string
+	for i := range 300 {
+		keys = append(keys, fmt.Sprintf("%s %03d", strings.Repeat("the same long beginning ", i%3), i))
+	}
+	for _, s := range []string{"", "ключ", "鍵", "🔑", "\x00", "\u202e"} {
+		keys = append(keys, s, strings.Repeat(s+"x", 5000), strings.Repeat(s+"x", 5000)+"y")
+	}
+	a.edit(func(tx runtime.Tx) error {
+		for i, k := range keys {
+			if err := errors.Join(a.m.Set(tx, k, fmt.Sprint(i)), a.s.Add(tx, k)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	b.receive(a.state())
+	agree(a, b)
+	b.read(func(tx runtime.Tx) any {
+		for i, k := range keys {
+			if v, ok, err := b.m.Get(tx, k); v != fmt.Sprint(i) || !ok || err != nil || !b.s.Has(tx, k) {
+				t.Errorf("key %.20q: %q, %v, %v", k, v, ok, err)
+			}
+		}
+		for i, seq := range [][]string{slices.Collect(b.s.All(tx)), slices.Collect(b.m.Keys(tx))} {
+			if len(seq) != len(keys) {
+				t.Errorf("%d: %d keys of %d", i, len(seq), len(keys))
+			}
+		}
+		return nil
+	})
+	agree(a, b)
+}
+
+// TestManyConcurrentWriters: a few hundred writers set one key at once, and one write replaces them all; a clear that saw
+// only some of them leaves the others.
+func TestManyConcurrentWriters(t *testing.T) {
+	const writers = 200
+	a := newValueDoc(t, 255)
+	a.edit(func(tx runtime.Tx) error {
+		for i := range 2000 {
+			if err := a.m.Set(tx, fmt.Sprint("other ", i), ""); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	var clears, writes [][]byte
+	for i := range byte(writers) {
+		d := newValueDoc(t, i+1)
+		w := d.edit(func(tx runtime.Tx) error {
+			return errors.Join(d.r.Set(tx, fmt.Sprint(i)), d.mv.Set(tx, ""), d.m.Set(tx, "k", fmt.Sprint(i)), d.s.Add(tx, "e"), d.f.Enable(tx))
+		})
+		writes = append(writes, w)
+		clears = append(clears, d.do(func(d *valueDoc, tx runtime.Tx) error { return d.m.Clear(tx) }))
+	}
+	a.receive(writes...)
+	conflicts := func(d *valueDoc) any {
+		return d.read(func(tx runtime.Tx) any {
+			all, err := d.m.Conflicts(tx, "k")
+			v, _, err2 := d.m.Get(tx, "k")
+			return fmt.Sprintf("%s over %d %v %v", v, len(all), err, err2)
+		})
+	}
+	a.want("winner and conflicts", conflicts(a), fmt.Sprintf("199 over %d <nil> <nil>", writers-1))
+	b := newValueDoc(t, 254)
+	b.receive(a.state())
+	agree(a, b)
+	for i := range 50 { // the clear of each names one dot: an index by dot finds it
+		a.receive(clears[i])
+	}
+	a.want("winner and conflicts", conflicts(a), fmt.Sprintf("199 over %d <nil> <nil>", writers-51))
+	b.receive(clears[:50]...)
+	agree(a, b)
+	last := b.edit(func(tx runtime.Tx) error {
+		return errors.Join(b.r.Set(tx, "last"), b.mv.Clear(tx), b.m.Set(tx, "k", "last"), b.s.Remove(tx, "e"), b.f.Disable(tx))
+	})
+	a.receive(last)
+	a.receive(clears[50:]...)
+	b.receive(clears[50:]...)
+	agree(a, b)
+	a.want("winner and conflicts", conflicts(a), "last over 0 <nil> <nil>")
 }
