@@ -310,8 +310,8 @@ type loader struct {
 	keys   []string
 	nodes  []*Node // the state's objects, nil for those that are deleted here
 	listed map[*Node]bool
-	fresh  []*Node // made objects that were not here
-	gone   bool    // some object of the state is deleted here, and with it what the state has below
+	fresh  map[*Node]bool // made objects that were not here; true: although their dots are known
+	gone   bool           // some object of the state is deleted here, and with it what the state has below
 
 	floor     []uint64 // of the other side's deletion record, taken over
 	hasRecord bool
@@ -319,7 +319,7 @@ type loader struct {
 }
 
 func (r *Runtime) newLoader(h *stateHeader) *loader {
-	l := &loader{rt: r, h: h, reps: make([]Rep, len(h.ids)), listed: make(map[*Node]bool)}
+	l := &loader{rt: r, h: h, reps: make([]Rep, len(h.ids)), listed: make(map[*Node]bool), fresh: make(map[*Node]bool)}
 	for i, id := range h.ids {
 		l.reps[i] = r.rep(id)
 	}
@@ -450,7 +450,9 @@ func (l *loader) objects() error {
 			continue
 		}
 		if err := r.mergeSection(n, sections[i], r.next); err != nil {
-			return err
+			if err = l.doubt(n, true, err); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -597,8 +599,28 @@ func (l *loader) made(d LocalDot, k *kindInfo) *Node {
 		return nil
 	}
 	n := r.adoptLater(d, k)
-	l.fresh = append(l.fresh, n)
+	l.fresh[n] = r.Covers(d)
 	return n
+}
+
+// doubt looks at an error of merging n. An object whose dot is known and that is not here may have been deleted here by
+// an opaque container, and then what comes for it may presume what it held. Nothing can be lost by dropping it; known
+// false says that its dot need not be known.
+func (l *loader) doubt(n *Node, known bool, err error) error {
+	top := n
+	for top.class == classImplicit {
+		top = top.parent
+	}
+	covered, fresh := l.fresh[top]
+	if !fresh || known && !covered {
+		return err
+	}
+	r := l.rt
+	r.problems = append(r.problems, Problem{Dot: r.Dot(top.dot), Object: n.String(), Err: err})
+	r.table.Lock()
+	r.drop(top)
+	r.table.Unlock()
+	return nil
 }
 
 func (p opaquePart) clone() opaquePart {
@@ -640,7 +662,17 @@ func (l *loader) unlisted() error {
 	}
 	r := l.rt
 	for _, n := range r.allNodes() {
-		if n.state != alive || n.opaque != nil || l.listed[n] || n.obj.Empty() {
+		if n.state != alive || l.listed[n] {
+			continue
+		}
+		if n.opaque != nil {
+			if n.opaque.holds() {
+				r.touch(n)
+				n.opaque.add(r, []opaquePart{{base: l.base, end: l.end, live: l.h.live}}, nil)
+			}
+			continue
+		}
+		if n.obj.Empty() {
 			continue
 		}
 		r.touch(n)
@@ -657,7 +689,7 @@ func (l *loader) orphans() {
 	if l.rt.opaques > 0 {
 		return
 	}
-	for _, n := range l.fresh {
+	for n := range l.fresh {
 		if n.parent == nil && n.state == alive {
 			l.rt.table.Lock()
 			l.rt.drop(n)

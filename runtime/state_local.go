@@ -420,7 +420,9 @@ func (l *loader) readOpaque(rd *Reader) error {
 		if n.opaque != nil {
 			n.opaque.add(r, parts, ops)
 		} else if err := r.reveal(n, r.next, parts, ops); err != nil {
-			return err
+			if err = l.doubt(n, false, err); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
