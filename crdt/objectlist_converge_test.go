@@ -120,7 +120,6 @@ var objectListSubject = converge.Subject[texts]{
 	},
 }
 
-
 func TestObjectListConverges(t *testing.T) { objectListSubject.Test(t) }
 
 func FuzzObjectListConverges(f *testing.F) { objectListSubject.Fuzz(f) }

@@ -174,7 +174,7 @@ func readSpans(op *runtime.Op, head byte, dst []sequence.IDSpan) []sequence.IDSp
 		dst = append(dst, sequence.IDSpan{ID: ownDot(op, op.Uvarint("dot")), N: 1})
 	case formOwnRun:
 		last := ownDot(op, op.Uvarint("run"))
-		dst = appendSpan(op, dst, last, op.Uvarint("dots")+1)
+		dst = appendSpan(op, dst, last, min(op.Uvarint("dots"), maxRun)+1)
 	case formRuns:
 		for more := true; more; more = op.Len() > 0 {
 			last := sequence.ID(op.Reader.Dot("run"))
@@ -184,9 +184,12 @@ func readSpans(op *runtime.Op, head byte, dst []sequence.IDSpan) []sequence.IDSp
 	return dst
 }
 
+// maxRun bounds the dots of a run, as the sequence bounds elements.
+const maxRun = 1<<31 - 1
+
 // appendSpan appends the run of before+1 dots that ends with last.
 func appendSpan(op *runtime.Op, dst []sequence.IDSpan, last sequence.ID, before uint64) []sequence.IDSpan {
-	if before > last.Seq || before >= 1<<31-1 {
+	if before > last.Seq || before >= maxRun {
 		op.Fail("dots", runtime.ErrCorrupt)
 		return dst
 	}

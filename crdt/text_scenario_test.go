@@ -96,7 +96,9 @@ func TestR7LongInserts(t *testing.T) {
 	do(t, open[0], insertAt(text, 0, "ab"))
 	do(t, open[0], insertAt(text, 1, huge))
 	receive(t, open[1], messages()...)
-	same(t, open...)
+	if string(open[0].Canonical()) != string(open[1].Canonical()) { // Check of so many elements takes seconds
+		t.Error("the replicas differ")
+	}
 	if n := runtime.Read(open[0], text.Len); n != 5_000_002 {
 		t.Errorf("length %d", n)
 	}
