@@ -206,7 +206,9 @@ func (k *keyedState) applyWrite(op *runtime.Op, runs []dotRun, key, val []byte) 
 			return
 		}
 	}
-	k.removeAt(op, s, runs)
+	if len(runs) > 0 {
+		k.removeAt(op, s, runs)
+	}
 	k.table.insert(k.node.Runtime(), kept, e)
 	k.note(kept, e, true)
 }
