@@ -1,0 +1,56 @@
+// Package providers moves updates between replicas: sessions that keep a document in sync with a peer, and the contracts
+// of the links and stores under them.
+//
+// Three layers, each usable alone:
+//
+//   - [Session] keeps one document in sync with one peer; [Mux] runs many sessions over one link, with admission,
+//     heartbeat and end of the connection. Both are pure state machines: bytes in, bytes out, time passed in.
+//   - [Conn] drives a Mux over a [Link]. It is what most programs use.
+//   - [Keeper] ties a runtime to a [Store], so that "saved" means durable.
+//
+// A connection between two replicas in one process:
+//
+//	here, there := mem.Pipe()
+//	go serve(there)
+//	c, err := providers.NewConn(here, &providers.ConnOptions{Handle: func(c *providers.Conn, e providers.Event) {
+//		switch e := e.(type) {
+//		case providers.Admitted:
+//			c.Do(func(m *providers.Mux) { m.Open(rt, "notes", nil) })
+//		case providers.Saved:
+//			fmt.Println("all is safe:", e.All)
+//		}
+//	}})
+//	err = c.Run(ctx)
+//
+// # How a session sends
+//
+// Each side chooses a pattern for what it sends: [State] sends its state once; [Ongoing] sends its state and then every
+// update that did not come from this peer; [Clock], the default, takes the peer's clock and sends exactly the messages that
+// it lacks, or a delta where history no longer has them, and then goes on like Ongoing. A new link gets a new session, which
+// resumes by clock.
+//
+// # What is safe
+//
+// Each side acknowledges what it holds: with [Options.Durable] only what is durable. [Session.Unsaved] is what the peer has
+// not acknowledged, [Saved] tells of progress, and Runtime.Acknowledge lets history forget.
+//
+// # Bounds
+//
+// What waits for a peer is bounded: a full queue is dropped, and the peer gets one delta when it takes frames again. Large
+// updates travel in chunks, only as far as the peer gives credit, and are applied whole after their checksum or not at all.
+//
+// docs/protocol.md defines every byte; docs/adr has the decisions.
+//
+// # Reading the source
+//
+//	frame.go      the frames and their CBOR
+//	code.go       error codes
+//	session.go    a session's life: open, meet, timers
+//	send.go       what a session sends: plans, packing, chunks
+//	receive.go    what it takes
+//	outbox.go     where the runtime's updates meet the session
+//	ephemeral.go  presence and casts
+//	mux.go        many sessions on one link
+//	conn.go       the driver
+//	link.go, store.go, keeper.go
+package providers

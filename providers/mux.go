@@ -1,0 +1,586 @@
+package providers
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/seed1312cc15/weft/runtime"
+)
+
+// MuxOptions configure a Mux. nil and zero fields mean the defaults.
+type MuxOptions struct {
+	// Acceptor is the side that was called: it asks who the peer is (event Admission) before it takes anything else. The
+	// other side, the dialer, speaks first. There must be one of each.
+	Acceptor bool
+	// Token says to the acceptor who this is; at most MaxToken bytes. Agent names this program, for logs.
+	Token []byte
+	Agent string
+	// Documents bounds the documents that the peer may have open; default 64.
+	Documents int
+	// IncomingBytes bounds what lies here of unfinished transfers: beyond, only one of them goes on at a time; default 64
+	// MiB.
+	IncomingBytes int
+	// Heartbeat is how long either direction may be silent before this side asks for a sign of life; after twice that
+	// without any, the connection ends. Default 20 s.
+	Heartbeat time.Duration
+	// HelloAfter bounds the wait for the peer's hello, and for the answer to an Admission; default 5 s.
+	HelloAfter time.Duration
+
+	wake func()
+}
+
+func (o *MuxOptions) fill() error {
+	if o.Documents == 0 {
+		o.Documents = 64
+	}
+	if o.IncomingBytes == 0 {
+		o.IncomingBytes = 64 << 20
+	}
+	if o.Heartbeat == 0 {
+		o.Heartbeat = 20 * time.Second
+	}
+	if o.HelloAfter == 0 {
+		o.HelloAfter = 5 * time.Second
+	}
+	switch {
+	case o.Documents < 0 || o.IncomingBytes < 0 || o.Heartbeat < 0 || o.HelloAfter < 0:
+		return fmt.Errorf("%w: a bound of MuxOptions is negative", ErrInvalidOptions)
+	case len(o.Token) > MaxToken:
+		return fmt.Errorf("%w: Token has %d bytes; at most %d", ErrInvalidOptions, len(o.Token), MaxToken)
+	case validText(o.Agent) != o.Agent:
+		return fmt.Errorf("%w: Agent is text of at most %d bytes", ErrInvalidOptions, maxReason)
+	}
+	return nil
+}
+
+// Mux runs the sessions of many documents over one link, and what belongs to the connection itself: admission, heartbeat,
+// its end. Like Session it is a pure state machine, for one goroutine at a time; Conn drives it.
+//
+//  1. A document is open at most once.
+//  2. Channels are numbered by whoever opens: odd by the dialer, even by the acceptor, ascending, never again.
+//  3. Sessions take turns, one frame each.
+//  4. Before the peer is admitted nothing of it is kept but its hello.
+type Mux struct {
+	opt      MuxOptions
+	now      time.Time
+	began    time.Time
+	phase    muxPhase
+	sessions []*attached // in order of channel numbers
+	turn     int
+	control  [][]byte
+	pong     *uint64
+	pending  map[uint64]string // opens that are not answered
+	local    uint64            // last channel opened here
+	remote   uint64            // last channel opened by the peer
+	events   events
+	ended    *EndedError
+	bye      bool // to be sent
+	lastIn   time.Time
+	lastOut  time.Time
+	pinged   time.Time
+	pings    uint64
+}
+
+type muxPhase uint8
+
+const (
+	muxHello   muxPhase = iota // waits for the peer's hello
+	muxAdmit                   // waits for Admit
+	muxRunning                 // both hellos are through
+)
+
+type attached struct {
+	*Session
+	stop func()
+}
+
+// maxControl bounds frames of the connection that wait to be sent.
+const maxControl = 256
+
+// NewMux returns a Mux for a new link. Errors: ErrInvalidOptions.
+func NewMux(o *MuxOptions) (*Mux, error) {
+	m := &Mux{pending: make(map[uint64]string)}
+	if o != nil {
+		m.opt = *o
+	}
+	if err := m.opt.fill(); err != nil {
+		return nil, err
+	}
+	if !m.opt.Acceptor {
+		m.hello()
+	}
+	return m, nil
+}
+
+func (m *Mux) hello() {
+	f := helloFrame{Type: FrameHello, Min: ProtocolVersion, Max: ProtocolVersion}
+	f.Options = helloOptions{Token: m.opt.Token, Agent: m.opt.Agent, Heartbeat: uint64(m.opt.Heartbeat.Milliseconds())}
+	m.control = append(m.control, encode(f))
+}
+
+// Open opens a document with the peer. Errors: *RefusedError for the name and for a document that is open already,
+// *EndedError, ErrInvalidOptions.
+func (m *Mux) Open(rt *runtime.Runtime, document string, o *Options) (*Session, error) {
+	if m.ended != nil {
+		return nil, m.ended
+	}
+	if m.find(document) != nil {
+		return nil, &RefusedError{Code: CodeTooMany, Reason: "the document is open on this connection"}
+	}
+	channel := m.local + 2
+	if m.local == 0 && !m.opt.Acceptor {
+		channel = 1
+	}
+	s, err := NewSession(rt, channel, document, m.options(o))
+	if err != nil {
+		return nil, err
+	}
+	m.local = channel
+	m.attach(rt, s)
+	return s, nil
+}
+
+// Accept answers an Opening. Errors as those of Open; the peer's channel stays unanswered then.
+func (m *Mux) Accept(e Opening, rt *runtime.Runtime, o *Options) (*Session, error) {
+	if m.ended != nil {
+		return nil, m.ended
+	}
+	if _, ok := m.pending[e.Channel]; !ok {
+		return nil, ErrClosed // by the peer meanwhile
+	}
+	s, err := AcceptSession(rt, e.frame, m.options(o))
+	if err != nil {
+		return nil, err
+	}
+	delete(m.pending, e.Channel)
+	m.attach(rt, s)
+	return s, nil
+}
+
+// Refuse answers an Opening.
+func (m *Mux) Refuse(e Opening, r *RefusedError) {
+	if _, ok := m.pending[e.Channel]; ok {
+		delete(m.pending, e.Channel)
+		m.refuse(e.Channel, r)
+	}
+}
+
+func (m *Mux) refuse(channel uint64, r *RefusedError) {
+	m.queue(encode(refuseFrame{Type: FrameRefuse, Channel: channel, Code: r.Code, Reason: validText(r.Reason)}))
+}
+
+func (m *Mux) queue(frame []byte) {
+	if m.ended != nil {
+		return
+	}
+	if len(m.control) >= maxControl {
+		m.End(CodeRate, "too many requests without reading the answers")
+		return
+	}
+	m.control = append(m.control, frame)
+}
+
+func (m *Mux) options(o *Options) *Options {
+	var c Options
+	if o != nil {
+		c = *o
+	}
+	c.wake, c.grants = m.opt.wake, m.grants
+	return &c
+}
+
+func (m *Mux) attach(rt *runtime.Runtime, s *Session) {
+	s.Tick(m.now)
+	a := &attached{s, rt.OnUpdate(s.Update)}
+	i, _ := slices.BinarySearchFunc(m.sessions, s.channel, func(a *attached, c uint64) int {
+		if a.channel < c {
+			return -1
+		}
+		return 1
+	})
+	m.sessions = slices.Insert(m.sessions, i, a)
+	// What was committed between the session's first look at the document and the subscription: a session plans in Next,
+	// after it.
+}
+
+func (m *Mux) find(document string) *attached {
+	for _, a := range m.sessions {
+		if a.document == document && a.phase != phaseEnded {
+			return a
+		}
+	}
+	return nil
+}
+
+// Session returns the session of a document that is open, nil if there is none.
+func (m *Mux) Session(document string) *Session {
+	if a := m.find(document); a != nil {
+		return a.Session
+	}
+	return nil
+}
+
+// grants decides whether a transfer goes on: all do while there is room, else the first one.
+func (m *Mux) grants(s *Session) bool {
+	total := 0
+	var first *Session
+	for _, a := range m.sessions {
+		if a.take.active() {
+			total += len(a.take.data)
+			if first == nil {
+				first = a.Session
+			}
+		}
+	}
+	return total <= m.opt.IncomingBytes || s == first || !s.take.active()
+}
+
+// Admit takes the peer in.
+func (m *Mux) Admit() {
+	if m.phase == muxAdmit && m.ended == nil {
+		m.phase = muxRunning
+		m.hello()
+	}
+}
+
+// End ends the connection for a reason that the peer is told.
+func (m *Mux) End(code Code, reason string) {
+	if m.ended == nil {
+		m.bye = true
+		m.finish(&EndedError{code, cutText(reason, maxReason), false})
+	}
+}
+
+// Lost tells that the link is gone.
+func (m *Mux) Lost(reason string) {
+	if m.ended == nil {
+		m.finish(&EndedError{CodeNone, cutText(reason, maxReason), false})
+	}
+	m.bye = false
+}
+
+func (m *Mux) finish(e *EndedError) {
+	m.ended = e
+	for _, a := range m.sessions {
+		a.tell = 0
+		a.end()
+		a.stop()
+	}
+	m.sessions, m.control, m.pong = nil, nil, nil
+	clear(m.pending)
+	m.events.add(Ended{e})
+}
+
+// Err returns why the connection has ended, nil if it has not.
+func (m *Mux) Err() error {
+	if m.ended == nil {
+		return nil
+	}
+	return m.ended
+}
+
+// Over reports whether the connection has ended and Next has nothing more to say: the link can be closed.
+func (m *Mux) Over() bool { return m.ended != nil && !m.bye }
+
+// Receive takes a frame of the peer and keeps no reference to it. Whatever is wrong with it ends the connection, which is
+// an event.
+func (m *Mux) Receive(frame []byte) {
+	if m.ended != nil {
+		return
+	}
+	m.lastIn, m.pinged = m.now, time.Time{}
+	t, channel, err := PeekFrame(frame)
+	switch {
+	case err != nil:
+	case len(frame) > MaxFrame || m.phase != muxRunning && len(frame) > MaxHello:
+		m.End(CodeTooBig, fmt.Sprintf("a frame of %d bytes", len(frame)))
+		return
+	case t >= firstIgnorable:
+		return
+	case t == 0 || t > FrameCast:
+		m.End(CodeUnknownFrame, fmt.Sprintf("frame of %v", t))
+		return
+	case channel == 0:
+		err = m.connection(t, frame)
+	case m.phase != muxRunning:
+		err = &FrameError{Type: t, Reason: "before both sides have said hello"}
+	case t == FrameOpen:
+		err = m.opening(channel, frame)
+	default:
+		err = m.route(t, channel, frame)
+	}
+	if err != nil {
+		m.End(CodeMalformed, err.Error())
+	}
+	m.clean()
+}
+
+// connection takes a frame of channel 0.
+func (m *Mux) connection(t FrameType, frame []byte) error {
+	switch t {
+	case FrameHello:
+		if m.phase != muxHello {
+			return &FrameError{Type: t, Reason: "a second one"}
+		}
+		f, err := decode[helloFrame](t, frame)
+		if err != nil {
+			return err
+		}
+		switch {
+		case f.Min > ProtocolVersion || f.Max < ProtocolVersion:
+			m.End(CodeVersion, fmt.Sprintf("this side speaks version %d, the peer %d to %d", ProtocolVersion, f.Min, f.Max))
+		case len(f.Options.Token) > MaxToken || len(f.Options.Agent) > maxReason:
+			m.End(CodeTooBig, "the token or the agent's name is too long")
+		case m.opt.Acceptor:
+			m.phase = muxAdmit
+			m.events.add(Admission{f.Options.Token, f.Options.Agent})
+		default:
+			m.phase = muxRunning
+			m.events.add(Admitted{f.Options.Agent})
+		}
+		return nil
+	case FrameBye:
+		f, err := decode[byeFrame](t, frame)
+		if err == nil {
+			m.finish(&EndedError{f.Code, cutText(f.Reason, maxReason), true})
+		}
+		return err
+	case FramePing, FramePong:
+		f, err := decode[numberFrame](t, frame)
+		switch {
+		case err != nil:
+			return err
+		case m.phase != muxRunning:
+			return &FrameError{Type: t, Reason: "before both sides have said hello"}
+		case t == FramePing:
+			m.pong = &f.Number
+		}
+		return nil
+	}
+	return &FrameError{Type: t, Reason: "needs the channel of a document"}
+}
+
+// opened reports whether the channel was opened before, by whoever numbers it.
+func (m *Mux) opened(channel uint64) bool {
+	if m.theirs(channel) {
+		return channel <= m.remote
+	}
+	return channel <= m.local
+}
+
+func (m *Mux) theirs(channel uint64) bool { return (channel%2 == 1) == m.opt.Acceptor }
+
+func (m *Mux) opening(channel uint64, frame []byte) error {
+	if !m.theirs(channel) || m.opened(channel) {
+		return &FrameError{Type: FrameOpen, Reason: fmt.Sprintf("the peer cannot open channel %d", channel)}
+	}
+	f, err := decodeOpen(frame)
+	if r := (*RefusedError)(nil); err != nil {
+		if asRefused(err, &r) {
+			m.remote = channel
+			m.refuse(channel, r)
+			return nil
+		}
+		return err
+	}
+	m.remote = channel
+	name := string(f.Document)
+	if a := m.find(name); a != nil {
+		switch {
+		case m.theirs(a.channel):
+			m.refuse(channel, &RefusedError{Code: CodeTooMany, Reason: "the document is open on this connection"})
+		case !m.opt.Acceptor: // both sides open it at the same time: the dialer's channel stays
+			m.queue(encode(plainFrame{Type: FrameClose, Channel: channel}))
+		default:
+			return m.giveWay(a, &f)
+		}
+		return nil
+	}
+	n := len(m.pending)
+	for _, a := range m.sessions {
+		if m.theirs(a.channel) {
+			n++
+		}
+	}
+	if n >= m.opt.Documents || slices.Contains(values(m.pending), name) {
+		m.refuse(channel, &RefusedError{Code: CodeTooMany, Reason: fmt.Sprintf("at most %d documents at a time, each once", m.opt.Documents)})
+		return nil
+	}
+	m.pending[channel] = name
+	m.events.add(Opening{channel, name, f.Options.replica(), f.Options.Data, slices.Clone(frame)})
+	return nil
+}
+
+func values(m map[uint64]string) (out []string) {
+	for _, v := range m {
+		out = append(out, v)
+	}
+	return out
+}
+
+func asRefused(err error, r **RefusedError) bool {
+	x, ok := err.(*RefusedError)
+	*r = x
+	return ok
+}
+
+// giveWay makes a session that was about to open a document answer the peer's open instead.
+func (m *Mux) giveWay(a *attached, f *openFrame) error {
+	if a.phase != phaseOpening {
+		m.refuse(f.Channel, &RefusedError{Code: CodeTooMany, Reason: "the document is open on this connection"})
+		return nil
+	}
+	i := slices.Index(m.sessions, a)
+	m.sessions = slices.Delete(m.sessions, i, i+1)
+	a.channel, a.tell = f.Channel, tellAccept
+	i, _ = slices.BinarySearchFunc(m.sessions, a.channel, func(x *attached, c uint64) int {
+		if x.channel < c {
+			return -1
+		}
+		return 1
+	})
+	m.sessions = slices.Insert(m.sessions, i, a)
+	return a.meet(FrameOpen, &f.Options)
+}
+
+// route hands a frame to its session.
+func (m *Mux) route(t FrameType, channel uint64, frame []byte) error {
+	if t < FrameOpen {
+		return &FrameError{Type: t, Reason: "belongs to channel 0"}
+	}
+	for _, a := range m.sessions {
+		if a.channel == channel {
+			return a.Receive(frame)
+		}
+	}
+	if name, ok := m.pending[channel]; ok {
+		if t != FrameClose {
+			return &FrameError{Type: t, Reason: "before accept"}
+		}
+		delete(m.pending, channel)
+		m.events.add(Closed{channel, name})
+		return nil
+	}
+	if !m.opened(channel) {
+		return &FrameError{Type: t, Reason: fmt.Sprintf("channel %d was never opened", channel)}
+	}
+	return nil // on its way before the peer heard of the end
+}
+
+// clean removes sessions that have ended, after their last frame, and takes over events.
+func (m *Mux) clean() {
+	m.sessions = slices.DeleteFunc(m.sessions, func(a *attached) bool {
+		for e, ok := a.NextEvent(); ok; e, ok = a.NextEvent() {
+			m.events.add(e)
+		}
+		if a.phase == phaseEnded {
+			a.stop()
+		}
+		return a.Ended()
+	})
+}
+
+// Next returns the next frame to send; false: there is none for now. The caller owns it.
+func (m *Mux) Next() ([]byte, bool) {
+	f, ok := m.next()
+	if ok {
+		m.lastOut = m.now
+	}
+	return f, ok
+}
+
+func (m *Mux) next() ([]byte, bool) {
+	if m.bye {
+		m.bye = false
+		return encode(byeFrame{Type: FrameBye, Code: m.ended.Code, Reason: validText(m.ended.Reason)}), true
+	}
+	if len(m.control) > 0 {
+		f := m.control[0]
+		m.control[0] = nil
+		m.control = m.control[1:]
+		return f, true
+	}
+	if m.pong != nil {
+		f := encode(numberFrame{Type: FramePong, Number: *m.pong})
+		m.pong = nil
+		return f, true
+	}
+	if m.phase != muxRunning {
+		return nil, false
+	}
+	for range m.sessions {
+		m.turn++
+		a := m.sessions[m.turn%len(m.sessions)]
+		f, ok := a.Next()
+		if a.phase == phaseEnded || len(a.events.list) > 0 {
+			m.clean()
+		}
+		if ok {
+			return f, true
+		}
+		if len(m.sessions) == 0 {
+			break
+		}
+	}
+	return nil, false
+}
+
+// Tick tells the time; call it at Deadline or soon after, and before anything else.
+func (m *Mux) Tick(now time.Time) {
+	m.now = now
+	if m.ended != nil {
+		return
+	}
+	if m.began.IsZero() {
+		m.began, m.lastIn, m.lastOut = now, now, now
+	}
+	switch {
+	case m.phase != muxRunning:
+		if !now.Before(m.began.Add(m.opt.HelloAfter)) {
+			m.End(CodeTimeout, "no hello in time")
+		}
+		return
+	case !now.Before(m.lastIn.Add(2 * m.opt.Heartbeat)):
+		m.End(CodeTimeout, "no sign of life")
+		return
+	case !now.Before(m.pingAt()):
+		m.pings++
+		m.pinged = now
+		m.queue(encode(numberFrame{Type: FramePing, Number: m.pings}))
+	}
+	for _, a := range m.sessions {
+		a.Tick(now)
+	}
+	m.clean()
+}
+
+// pingAt is when to ask for a sign of life.
+func (m *Mux) pingAt() time.Time {
+	at := earliest(m.lastIn, m.lastOut).Add(m.opt.Heartbeat)
+	if !m.pinged.IsZero() {
+		return latest(at, m.pinged.Add(m.opt.Heartbeat))
+	}
+	return at
+}
+
+// Deadline returns when Tick is to be called next; zero: no need.
+func (m *Mux) Deadline() (at time.Time) {
+	switch {
+	case m.ended != nil || m.began.IsZero():
+		return at
+	case m.phase != muxRunning:
+		return m.began.Add(m.opt.HelloAfter)
+	}
+	at = earliest(m.pingAt(), m.lastIn.Add(2*m.opt.Heartbeat))
+	for _, a := range m.sessions {
+		at = earliest(at, a.Deadline())
+	}
+	return at
+}
+
+// NextEvent returns what there is to tell, oldest first; false if there is nothing.
+func (m *Mux) NextEvent() (Event, bool) {
+	m.clean()
+	return m.events.next()
+}
