@@ -8,3 +8,6 @@ func WellKnown() []string { return wellKnown[:] }
 
 // HistoryLen returns the number of messages in history.
 func (r *Runtime) HistoryLen() int { return r.history.messages }
+
+// Replicas returns the length of the tables of replicas.
+func (r *Runtime) Replicas() int { return len(r.replicas) }

@@ -137,6 +137,17 @@ func (r *Runtime) rep(id uuid.UUID) Rep {
 	return i
 }
 
+// forgetReplicas undoes the making of entries from number n on: a state that was refused named them.
+func (r *Runtime) forgetReplicas(n int) {
+	if int(r.self) >= n {
+		return // one of them is in use now
+	}
+	for _, id := range r.replicas[n:] {
+		delete(r.repOf, id)
+	}
+	r.replicas, r.order, r.next, r.heads.at = r.replicas[:n], r.order[:n], r.next[:n], r.heads.at[:n]
+}
+
 // CompareReplicas orders replicas by the bytes of their IDs.
 func (r *Runtime) CompareReplicas(a, b Rep) int {
 	if a == b {

@@ -316,10 +316,12 @@ type loader struct {
 	floor     []uint64 // of the other side's deletion record, taken over
 	hasRecord bool
 	waiting   [][]byte
+	ext       []byte // records of the local section that are not known
+	known     int    // replicas in the tables before
 }
 
 func (r *Runtime) newLoader(h *stateHeader) *loader {
-	l := &loader{rt: r, h: h, reps: make([]Rep, len(h.ids)), listed: make(map[*Node]bool), fresh: make(map[*Node]bool)}
+	l := &loader{rt: r, h: h, reps: make([]Rep, len(h.ids)), listed: make(map[*Node]bool), fresh: make(map[*Node]bool), known: len(r.replicas)}
 	for i, id := range h.ids {
 		l.reps[i] = r.rep(id)
 	}
@@ -345,12 +347,13 @@ func (l *loader) merge(news bool) (err error) {
 		}
 		v := recover()
 		r.rollback()
+		r.forgetReplicas(l.known)
 		if v != nil {
 			err = &PanicError{"merging a state", v}
 		}
 	}()
 	if news {
-		if l.end[r.self] > r.next[r.self] && len(r.heads.reps) > 0 {
+		if l.end[r.self] > r.next[r.self] && !r.untouched() {
 			if err := r.changeReplica(); err != nil {
 				return err
 			}
@@ -369,8 +372,20 @@ func (l *loader) merge(news bool) (err error) {
 		l.orphans()
 		l.advance()
 	}
+	if len(r.ext) == 0 {
+		r.ext = l.ext
+	}
 	done = true
 	return nil
+}
+
+// untouched reports whether the document holds nothing but a genesis transaction: a load into it continues what is
+// loaded, under its own replica ID too.
+func (r *Runtime) untouched() bool {
+	if r.writers == 1 {
+		return r.nextOf(GenesisReplica) > 0
+	}
+	return r.writers == 0
 }
 
 // advance joins clock, heads, Lamport timestamp and document ID.
@@ -418,44 +433,50 @@ func (l *loader) objects() error {
 		return err
 	}
 	count := rd.Count("objects", 2)
-	sections := make([]opaquePart, 0, min(count, 1024))
+	l.nodes = make([]*Node, 0, count)
+	var sections []stateSection
 	for i := 0; i < count && rd.err == nil; i++ {
 		r.table.Lock()
 		n, p, stub := l.entry(i)
 		r.table.Unlock()
 		l.nodes = append(l.nodes, n)
-		if stub {
-			p.section = nil
-			p.end = nil
+		if !stub && n != nil {
+			sections = append(sections, stateSection{n, p.reps, p.section})
 		}
-		sections = append(sections, p)
 	}
 	if err := rd.Done(); err != nil {
 		return err
 	}
-	for i, n := range l.nodes {
-		if n == nil || n.state != alive {
-			l.gone = true // deleted here, or dropped by its container, which was merged before
-		}
-		if n == nil || sections[i].end == nil {
-			continue
-		}
+	for _, s := range sections {
+		n, p := s.node, opaquePart{base: l.base, end: l.end, live: l.h.live, reps: s.reps, section: s.bytes}
 		l.listed[n] = true
 		if n.state != alive {
 			continue
 		}
 		r.touch(n)
 		if n.opaque != nil {
-			n.opaque.add(r, []opaquePart{sections[i].clone()}, nil)
+			n.opaque.add(r, []opaquePart{p.clone()}, nil)
 			continue
 		}
-		if err := r.mergeSection(n, sections[i], r.next); err != nil {
+		if err := r.mergeSection(n, p, r.next); err != nil {
 			if err = l.doubt(n, true, err); err != nil {
 				return err
 			}
 		}
 	}
+	for _, n := range l.nodes {
+		if n == nil || n.state != alive {
+			l.gone = true // deleted here, or dropped by its container, which was merged before
+		}
+	}
 	return nil
+}
+
+// stateSection is an object's section of the state that is being read.
+type stateSection struct {
+	node  *Node
+	reps  []Rep
+	bytes []byte
 }
 
 func (l *loader) readKinds() error {

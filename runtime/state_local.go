@@ -284,7 +284,7 @@ func (r *Runtime) opaqueNodes() []*Node {
 	return out
 }
 
-func (o *opaque) holds() bool { return len(o.parts) > 0 || len(o.ops) > 0 }
+func (o *opaque) holds() bool { return o != nil && len(o.parts)+len(o.ops) > 0 }
 
 // local reads the local section of the state.
 func (l *loader) local(news bool) error {
@@ -313,7 +313,7 @@ func (l *loader) local(news bool) error {
 		default:
 			in.Rest()
 			if len(l.rt.ext) == 0 {
-				l.rt.ext = bytes.Clone(rd.buf[rd.off-len(content)-uvarintLen(tag)-uvarintLen(uint64(len(content))) : rd.off])
+				l.ext = append(l.ext, rd.buf[rd.off-len(content)-uvarintLen(tag)-uvarintLen(uint64(len(content))):rd.off]...)
 			}
 		}
 		if err := in.Done(); err != nil {

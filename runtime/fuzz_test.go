@@ -1,0 +1,199 @@
+package runtime_test
+
+import (
+	"bytes"
+	"errors"
+	"sync"
+	"testing"
+
+	"github.com/seed1312cc15/weft/internal/converge/bag"
+	"github.com/seed1312cc15/weft/runtime"
+	"github.com/seed1312cc15/weft/vclock"
+)
+
+// survives hands an update to a few replicas. Whatever it is: no panic, invariants hold, an error is typed and leaves the
+// state as it was, and what was accepted is saved and loaded again to the same.
+func survives(t *testing.T, data []byte) {
+	t.Helper()
+	receiver := func() *doc {
+		r := open(t, 9)
+		r.take(fuzzBase())
+		return r
+	}
+	small := func(o *runtime.Options) {
+		o.Limits = runtime.Limits{MessageBytes: 4096, StateBytes: 8192, DecodedBytes: 1 << 20, Replicas: 50, Depth: 20}
+	}
+	for _, r := range []*doc{receiver(), open(t, 9, small), open(t, 9, small, noKinds)} {
+		was := r.save()
+		given := bytes.Clone(data)
+		_, err := r.Receive(given)
+		if !bytes.Equal(given, data) {
+			t.Fatal("Receive changed its argument")
+		}
+		if err != nil {
+			if !typed(err) {
+				t.Fatalf("not a typed error: %v", err)
+			}
+			if kind, _ := runtime.KindOf(data); kind != runtime.BundleUpdate && !bytes.Equal(r.save(), was) {
+				t.Fatalf("refused, but the state changed: %v", err)
+			}
+		}
+		r.check()
+		canonical := r.Canonical()
+		if res, err := r.Receive(data); err == nil && res.Applied != 0 {
+			t.Fatalf("the second time: %+v", res)
+		}
+		if !bytes.Equal(r.Canonical(), canonical) {
+			t.Fatal("the second time changed something")
+		}
+		r.Export()
+		again := open(t, 8)
+		if r.bag.Node() == nil {
+			again = open(t, 8, noKinds)
+		}
+		again.take(r.save())
+		if !bytes.Equal(again.Canonical(), canonical) {
+			t.Fatalf("saved and loaded, the canonical bytes differ:\n%x\n%x", canonical, again.Canonical())
+		}
+		if info, err := runtime.Inspect(data); err == nil && info.Bytes != len(data) {
+			t.Fatalf("Inspect says %d bytes of %d", info.Bytes, len(data))
+		}
+	}
+}
+
+// fuzzBase is the message that the updates of everyKind build on.
+var fuzzBase = sync.OnceValue(func() []byte {
+	rt, err := runtime.New(&runtime.Options{Replica: id(1), Kinds: []runtime.Kind{bag.Kind(bag.Options{})}})
+	if err != nil {
+		panic(err)
+	}
+	b, err := bag.New(rt, "bag")
+	if err != nil {
+		panic(err)
+	}
+	err = rt.Transact(func(tx runtime.Tx) error {
+		return errors.Join(b.Add(tx, "one"), b.Add(tx, "two"), b.Add(tx, "three"))
+	})
+	if err != nil {
+		panic(err)
+	}
+	ms, err := rt.MessagesSince(nil)
+	if err != nil {
+		panic(err)
+	}
+	return ms[0]
+})
+
+func FuzzReceiveMessage(f *testing.F) {
+	updates, _ := everyKind(f)
+	f.Add(updates["message"])
+	a := open(f, 1)
+	f.Add(a.add("x"))
+	f.Add(a.add("y", "z"))
+	f.Add(a.remove(0, 1))
+	f.Add(a.edit(func(tx runtime.Tx) error { return a.bag.Force(tx, "\x63newer") }))
+	f.Fuzz(survives)
+}
+
+func FuzzReceiveBundle(f *testing.F) {
+	updates, _ := everyKind(f)
+	f.Add(updates["bundle"][7:])
+	f.Fuzz(func(t *testing.T, content []byte) {
+		if len(content) > 0 {
+			content[0] = 0x12
+		}
+		survives(t, reseal(append([]byte{0xda, 'w', 'e', 'f', 't'}, bstrOf(append(content, 0, 0, 0, 0))...)))
+		ms, err := runtime.SplitBundle(reseal(append([]byte{0xda, 'w', 'e', 'f', 't'}, bstrOf(append(content, 0, 0, 0, 0))...)))
+		if err != nil {
+			return
+		}
+		again, err := runtime.Bundle(ms)
+		if err != nil {
+			return // what was in it is no message
+		}
+		split, err := runtime.SplitBundle(again)
+		if err != nil || len(split) != len(ms) {
+			t.Fatalf("%d messages became %d: %v", len(ms), len(split), err)
+		}
+		for i := range ms {
+			if !bytes.Equal(ms[i], split[i]) {
+				t.Fatal("a bundle changed a message")
+			}
+		}
+	})
+}
+
+// FuzzReceiveState fuzzes as it comes, and past the checksums.
+func FuzzReceiveState(f *testing.F) {
+	updates, _ := everyKind(f)
+	for _, u := range updates {
+		f.Add(u)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		survives(t, data)
+		if sealed := reseal(data); !bytes.Equal(sealed, data) {
+			survives(t, sealed)
+		}
+	})
+}
+
+// FuzzStateSections fuzzes the two sections of a state alone, under right lengths and checksums.
+func FuzzStateSections(f *testing.F) {
+	updates, _ := everyKind(f)
+	for name, u := range updates {
+		if u[0] == 0xda && name != "bundle" && name[:4] != "comp" {
+			p := splitState(f, u)
+			f.Add(p.head[0] == 0x14, p.canonical, p.local)
+		}
+	}
+	f.Fuzz(func(t *testing.T, delta bool, canonical, local []byte) {
+		p := stateParts{head: []byte{0x13, 0, 0}, canonical: canonical, local: local}
+		if delta {
+			p.head[0] = 0x14
+		}
+		survives(t, p.encode())
+	})
+}
+
+// FuzzClock asks for deltas and messages against any clock.
+func FuzzClock(f *testing.F) {
+	seed := func(c vclock.Clock) {
+		b, err := c.MarshalBinary()
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	seed(nil)
+	seed(vclock.Clock{id(1): 3})
+	seed(vclock.Clock{id(1): 4, id(2): 5})
+	seed(vclock.Clock{id(1): 1, id(2): 2, id(3): 9})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, n, err := vclock.DecodeClock(data, 100)
+		if err != nil {
+			return
+		}
+		if again, err := c.MarshalBinary(); err != nil || !bytes.Equal(again, data[:n]) {
+			t.Fatalf("%x became %x, %v", data[:n], again, err)
+		}
+		receiver := func() *doc {
+			r := open(t, 9)
+			r.take(fuzzBase())
+			return r
+		}
+		a, b := receiver(), receiver()
+		a.add("more")
+		a.remove(0)
+		delta := a.since(c)
+		if b.Clock().CoversClock(a.Clock().Min(c)) {
+			b.take(delta)
+			same(t, a, b)
+		} else if err := b.refuse(delta); !typed(err) {
+			t.Fatal(err)
+		}
+		if ms, err := a.MessagesSince(c); err == nil {
+			e := receiver()
+			e.take(ms...)
+		}
+	})
+}
