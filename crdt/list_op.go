@@ -216,6 +216,9 @@ func valueLen(data []byte) (int, error) {
 	if !ok {
 		return 0, invalidOp("not a value")
 	}
+	if data[0] < 4<<5 {
+		return n, nil // a number or a string, of which the head says all
+	}
 	return n, runtime.ValidValue(data[:n])
 }
 
