@@ -310,8 +310,8 @@ type loader struct {
 	keys   []string
 	nodes  []*Node // the state's objects, nil for those that are deleted here
 	listed map[*Node]bool
-	fresh  map[*Node]bool // made objects that were not here; true: although their dots are known
-	gone   bool           // some object of the state is deleted here, and with it what the state has below
+	fresh  []*Node // made objects that were not here
+	gone   bool    // some object of the state is deleted here, and with it what the state has below
 
 	floor     []uint64 // of the other side's deletion record, taken over
 	hasRecord bool
@@ -321,7 +321,7 @@ type loader struct {
 }
 
 func (r *Runtime) newLoader(h *stateHeader) *loader {
-	l := &loader{rt: r, h: h, reps: make([]Rep, len(h.ids)), listed: make(map[*Node]bool), fresh: make(map[*Node]bool), known: len(r.replicas)}
+	l := &loader{rt: r, h: h, reps: make([]Rep, len(h.ids)), listed: make(map[*Node]bool), known: len(r.replicas)}
 	for i, id := range h.ids {
 		l.reps[i] = r.rep(id)
 	}
@@ -620,28 +620,25 @@ func (l *loader) made(d LocalDot, k *kindInfo) *Node {
 		return nil
 	}
 	n := r.adoptLater(d, k)
-	l.fresh[n] = r.Covers(d)
+	l.fresh = append(l.fresh, n)
 	return n
 }
 
-// doubt looks at an error of merging n. An object whose dot is known and that is not here may have been deleted here by
-// an opaque container, and then what comes for it may presume what it held. Nothing can be lost by dropping it; known
-// false says that its dot need not be known.
+// doubt looks at an error of merging n. An object that an opaque container has made may have been deleted by it too, and
+// then what comes for it, or for what is below it, may presume what it no longer holds: it is dropped. known says that the
+// object must have been known here before.
 func (l *loader) doubt(n *Node, known bool, err error) error {
-	top := n
-	for top.class == classImplicit {
-		top = top.parent
-	}
-	covered, fresh := l.fresh[top]
-	if !fresh || known && !covered {
-		return err
-	}
 	r := l.rt
-	r.problems = append(r.problems, Problem{Dot: r.Dot(top.dot), Object: n.String(), Err: err})
-	r.table.Lock()
-	r.drop(top)
-	r.table.Unlock()
-	return nil
+	for top := n; top != nil; top = top.parent {
+		if top.class == classDot && (top.parent == nil || top.parent.opaque != nil) && (!known || r.Covers(top.dot)) {
+			r.problems = append(r.problems, Problem{Dot: r.Dot(top.dot), Object: n.String(), Err: err})
+			r.table.Lock()
+			r.drop(top)
+			r.table.Unlock()
+			return nil
+		}
+	}
+	return err
 }
 
 func (p opaquePart) clone() opaquePart {
@@ -710,7 +707,7 @@ func (l *loader) orphans() {
 	if l.rt.opaques > 0 {
 		return
 	}
-	for n := range l.fresh {
+	for _, n := range l.fresh {
 		if n.parent == nil && n.state == alive {
 			l.rt.table.Lock()
 			l.rt.drop(n)

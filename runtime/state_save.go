@@ -323,7 +323,7 @@ func (s *saver) nodes() []*Node {
 
 // wanted reports whether an object, or one below it, has something to write.
 func (s *saver) wanted(n *Node) bool {
-	if n.obj != nil && n.opaque == nil && (!n.obj.Empty() || s.delta != nil && len(s.delta.byNode[n]) > 0) {
+	if n.obj != nil && n.opaque == nil && !n.obj.Empty() || s.lost(n) {
 		return true
 	}
 	for _, k := range n.kids.all() {
@@ -334,12 +334,18 @@ func (s *saver) wanted(n *Node) bool {
 	return false
 }
 
+// lost reports whether a delta says by name what n has lost. Of opaque objects it does so if nothing else is known of
+// them: parts and operations tell it themselves.
+func (s *saver) lost(n *Node) bool {
+	return s.delta != nil && len(s.delta.byNode[n]) > 0 && !n.opaque.holds()
+}
+
 // object writes one entry: a tag (bits 0-1 class, bit 2: no state follows, then the kind's number), what identifies it,
 // and its section.
 func (s *saver) object(n *Node, i int) {
 	kind, _ := slices.BinarySearchFunc(s.kinds, n.kind, func(a, b *kindInfo) int { return strings.Compare(a.name, b.name) })
 	var section []byte
-	stub := n.obj == nil || n.opaque != nil
+	stub := (n.obj == nil || n.opaque != nil) && !s.lost(n)
 	if !stub && (s.delta != nil || !n.obj.Empty()) {
 		section = s.w.section(n, s.delta)
 		if s.delta != nil && !s.delta.live && len(s.delta.byNode[n]) == 0 && len(section) == 1 {

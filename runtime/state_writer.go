@@ -91,7 +91,9 @@ func (w *StateWriter) section(n *Node, d *deltaInfo) []byte {
 	if d != nil {
 		w.deletions(n, d)
 	}
-	n.obj.Save(w)
+	if n.opaque == nil {
+		n.obj.Save(w)
+	}
 	return w.buf
 }
 
