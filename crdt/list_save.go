@@ -357,14 +357,17 @@ func (st *listState) mergeListed(r *runtime.StateReader) error {
 	}
 	none := func(sequence.ID) bool { return false }
 	fresh := func(e lid, i int) error {
-		if values[i] == nil {
+		val := values.at(i)
+		if len(val) == 0 {
 			return fmt.Errorf("%w: an element has no value", runtime.ErrCorrupt)
 		}
-		if err := st.room(len(values[i])); err != nil {
+		if err := st.room(len(val)); err != nil {
 			return err
 		}
-		st.grow()
-		st.vals[e] = st.store(values[i])
+		if int(e) >= len(st.vals) {
+			st.grow()
+		}
+		st.vals[e] = st.store(val)
 		return nil
 	}
 	if err := st.merge(r, x, none, st.drop, fresh); err != nil {
@@ -373,7 +376,7 @@ func (st *listState) mergeListed(r *runtime.StateReader) error {
 	st.grow()
 	for _, s := range sets {
 		if i, ok := x.where[s.elem]; ok && i >= 0 {
-			s.val = values[i]
+			s.val = values.at(i)
 		}
 		if err := st.mergeSet(s); err != nil {
 			return err
@@ -401,23 +404,34 @@ func (x *listing) readSets(r *runtime.StateReader) ([]listedSet, error) {
 	return sets, r.Err()
 }
 
-// readValues returns the values by the place in x.ids of their elements.
-func (x *listing) readValues(r *runtime.StateReader) ([][]byte, error) {
-	rest := r.Rest()
-	values := make([][]byte, len(x.ids))
+// listedValues are the values of a state, by the place in listing.ids of their elements.
+type listedValues struct {
+	data  []byte
+	spans []valueSpan // of length 0: none
+}
+
+func (v *listedValues) at(i int) []byte {
+	s := v.spans[i]
+	return v.data[s.off : s.off+s.n : s.off+s.n]
+}
+
+func (x *listing) readValues(r *runtime.StateReader) (*listedValues, error) {
+	v := &listedValues{r.Rest(), make([]valueSpan, len(x.ids))}
 	bad := r.Err()
+	at := 0
 	x.elements(func(of int) bool {
 		var n int
-		if n, bad = valueLen(rest); bad != nil {
+		if n, bad = valueLen(v.data[at:]); bad != nil {
 			return false
 		}
-		values[of], rest = rest[:n], rest[n:]
+		v.spans[of] = valueSpan{uint32(at), uint32(n)}
+		at += n
 		return true
 	})
-	if bad != nil || len(rest) > 0 {
+	if bad != nil || at < len(v.data) || uint64(at) > 1<<32-1 {
 		return nil, fmt.Errorf("%w: values", runtime.ErrCorrupt)
 	}
-	return values, nil
+	return v, nil
 }
 
 func (st *listState) mergeSet(s listedSet) error {
@@ -425,7 +439,7 @@ func (st *listState) mergeSet(s listedSet) error {
 	switch {
 	case !ok:
 		return fmt.Errorf("%w: a set of a missing element", runtime.ErrCorrupt)
-	case s.val == nil:
+	case len(s.val) == 0:
 		return fmt.Errorf("%w: a set of an element without a value", runtime.ErrCorrupt)
 	}
 	if err := st.room(len(s.val)); err != nil || !st.alive(e) {

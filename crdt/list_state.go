@@ -43,8 +43,8 @@ func (st *listState) begin(listened bool) {
 
 // grow makes room in vals for new places.
 func (st *listState) grow() {
-	for n := st.seq.Elements() - len(st.vals); n > 0; n-- {
-		st.vals = append(st.vals, valueSpan{})
+	if n := st.seq.Elements() - len(st.vals); n > 0 {
+		st.vals = append(st.vals, make([]valueSpan, n)...)
 	}
 }
 

@@ -37,8 +37,8 @@ func (st *objectListState) begin() {
 func (st *objectListState) beginMove(bool) { st.begin() }
 
 func (st *objectListState) grow() {
-	for n := st.seq.Elements() - len(st.nodes); n > 0; n-- {
-		st.nodes = append(st.nodes, nil)
+	if n := st.seq.Elements() - len(st.nodes); n > 0 {
+		st.nodes = append(st.nodes, make([]*runtime.Node, n)...)
 	}
 }
 
