@@ -184,7 +184,7 @@ func (r *Runtime) deliver(e *queuedEvent) {
 		r.events.updates.send(r, &e.update, e.number)
 	}
 	for _, f := range e.posts {
-		f()
+		r.callPost(f)
 	}
 }
 
@@ -239,6 +239,15 @@ func (s *subscribers[E]) send(r *Runtime, e *E, number uint64) {
 			callHandler(r, x.fn, e)
 		}
 	}
+}
+
+func (r *Runtime) callPost(f func()) {
+	defer func() {
+		if v := recover(); v != nil {
+			r.log.Error("weft: posted function panicked", "panic", v)
+		}
+	}()
+	f()
 }
 
 func callHandler[E any](r *Runtime, fn func(E), e *E) {

@@ -402,6 +402,9 @@ func TestAllocationIsBounded(t *testing.T) {
 		"stubs of a state":     {stubs(200_000), 128},
 	} {
 		got := measure(c.data)
+		if raced {
+			got /= 3
+		}
 		if got > c.per*uint64(len(c.data))+1<<16 {
 			t.Errorf("%s: %d bytes allocated for %d, %.1f times", name, got, len(c.data), float64(got)/float64(len(c.data)))
 		}

@@ -410,6 +410,7 @@ func (l *loader) advance() {
 	for i, rep := range l.reps {
 		r.next[rep] = max(r.next[rep], l.h.ends[i])
 	}
+	r.loaded = joinClocks(r.loaded, l.end)
 	r.lamport = max(r.lamport, l.h.lamport)
 	if r.document == uuid.Nil {
 		r.document = l.h.document
@@ -704,7 +705,7 @@ func (l *loader) unlisted() error {
 // orphans drops made objects for which no container spoke up, unless an opaque one may be it. That is no fault of the
 // state where containers that it has are deleted here.
 func (l *loader) orphans() {
-	if l.rt.opaques > 0 {
+	if len(l.rt.opaqueNodes()) > 0 {
 		return
 	}
 	for _, n := range l.fresh {
