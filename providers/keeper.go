@@ -27,7 +27,7 @@ type KeeperOptions struct {
 // what Options.Durable of a session wants.
 //
 //  1. A dot counts as durable only after Store.Append returned for a record that holds it.
-//  2. Records are updates, each of them or of a bundle of them; loading any of them twice changes nothing.
+//  2. Each record is one update: a message, a bundle or a delta. Loading it twice changes nothing.
 //  3. It never writes before everything stored was loaded: a document that cannot be loaded is not replaced.
 //
 // It starts one goroutine, which Close waits for. Safe for concurrent use.
@@ -94,8 +94,11 @@ func Keep(ctx context.Context, rt *runtime.Runtime, store Store, document string
 	if len(before) > 0 { // the document held something of its own: that is to be stored too
 		k.queue = append(k.queue, runtime.Update{Data: state, Kind: runtime.StateUpdate})
 		k.signal()
-	} else {
-		k.durable = rt.Clock()
+	} else if info, err := runtime.Inspect(state); err != nil {
+		stop()
+		return nil, err
+	} else if info.Clock != nil {
+		k.durable = info.Clock // exactly what was loaded: a later clock could hold what is not stored
 	}
 	go k.run()
 	return k, nil
@@ -169,56 +172,51 @@ func (k *Keeper) run() {
 	}
 }
 
-// append makes updates durable: one record for the messages between two states.
+// append makes updates durable, in one record. A state or delta that came from outside is not stored as it came, since it
+// may hold messages that wait: a delta of this side's own stands in for it and all beside it.
 func (k *Keeper) append(batch []runtime.Update) error {
-	var records []Record
-	var messages [][]byte
-	flush := func() error {
-		switch len(messages) {
-		case 0:
-			return nil
-		case 1:
-			records = append(records, Record{k.name, messages[0]})
-		default:
-			b, err := runtime.Bundle(messages)
-			if err != nil {
-				return err
-			}
-			records = append(records, Record{k.name, b})
+	reach := make(vclock.Clock)
+	messages := make([][]byte, 0, len(batch))
+	for i := range batch {
+		u := &batch[i]
+		if u.Kind != runtime.MessageUpdate {
+			messages = nil
+			break
 		}
-		messages = nil
-		return nil
+		messages = append(messages, u.Data)
+		reach.Set(u.Sender, max(reach.Get(u.Sender), u.End))
 	}
-	for _, u := range batch {
-		if u.Kind == runtime.MessageUpdate {
-			messages = append(messages, u.Data)
-			continue
-		}
-		if err := flush(); err != nil {
+	var data []byte
+	var err error
+	switch len(messages) {
+	case 0:
+		k.mu.Lock()
+		base := k.durable.Clone()
+		k.mu.Unlock()
+		var info *runtime.Info
+		if data, err = k.rt.SaveSince(base, runtime.CanonicalOnly(), runtime.Compressed(1)); err != nil {
 			return err
 		}
-		records = append(records, Record{k.name, u.Data})
+		if info, err = runtime.Inspect(data); err != nil {
+			return err
+		}
+		reach = info.Clock
+	case 1:
+		data = messages[0]
+	default:
+		if data, err = runtime.Bundle(messages); err != nil {
+			return err
+		}
 	}
-	if err := flush(); err != nil {
-		return err
-	}
-	positions, err := k.store.Append(context.Background(), records)
+	positions, err := k.store.Append(context.Background(), []Record{{k.name, data}})
 	if err != nil {
 		return err
 	}
-	for _, r := range records {
-		k.records++
-		k.bytes += len(r.Data)
-	}
-	k.last = positions[len(positions)-1]
+	k.records++
+	k.bytes += len(data)
+	k.last = positions[0]
 	k.mu.Lock()
-	for i := range batch {
-		if u := &batch[i]; u.Kind == runtime.MessageUpdate {
-			k.durable[u.Sender] = max(k.durable[u.Sender], u.End)
-		} else {
-			k.durable.Merge(u.Clock())
-		}
-	}
+	k.durable.Merge(reach)
 	k.mu.Unlock()
 	if k.opt.OnDurable != nil {
 		k.opt.OnDurable()

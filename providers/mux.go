@@ -509,18 +509,21 @@ func (m *Mux) next() ([]byte, bool) {
 	if m.phase != muxRunning {
 		return nil, false
 	}
-	for range m.sessions {
+	for _, a := range m.sessions {
+		if a.tell&tellOpen != 0 { // in the order of their numbers
+			return a.Next()
+		}
+	}
+	for idle := 0; idle < len(m.sessions); idle++ {
 		m.turn++
 		a := m.sessions[m.turn%len(m.sessions)]
 		f, ok := a.Next()
 		if a.phase == phaseEnded || len(a.events.list) > 0 {
 			m.clean()
+			idle = -1 // places have moved
 		}
 		if ok {
 			return f, true
-		}
-		if len(m.sessions) == 0 {
-			break
 		}
 	}
 	return nil, false

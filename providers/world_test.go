@@ -109,7 +109,12 @@ type wire struct {
 
 func newWire(t testing_, a, b *node, oa, ob *providers.Options) *wire {
 	t.Helper()
-	w := &wire{nodes: [2]*node{a, b}, opts: [2]*providers.Options{oa, ob}, now: time.Unix(1_000_000, 0)}
+	return newWireAt(t, time.Unix(1_000_000, 0), a, b, oa, ob)
+}
+
+func newWireAt(t testing_, now time.Time, a, b *node, oa, ob *providers.Options) *wire {
+	t.Helper()
+	w := &wire{nodes: [2]*node{a, b}, opts: [2]*providers.Options{oa, ob}, now: now}
 	for i := range w.ends {
 		m, err := providers.NewMux(&providers.MuxOptions{Acceptor: i == 1})
 		if err != nil {
