@@ -668,6 +668,9 @@ func (r *Runtime) mergeSection(n *Node, p opaquePart, ours []uint64) error {
 		if errors.Is(err, ErrCorrupt) || errors.Is(err, ErrInvalidOp) || errors.Is(err, ErrLimit) {
 			return fmt.Errorf("%w: object %s: %w", ErrCorrupt, n, err)
 		}
+		if errors.Is(err, ErrVersion) {
+			return fmt.Errorf("object %s: %w", n, err) // it holds something of a newer version, such as a kind
+		}
 		return fmt.Errorf("%w: object %s: %w", ErrInternal, n, err)
 	}
 	return nil
