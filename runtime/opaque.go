@@ -81,15 +81,25 @@ func (o *opaque) commit() {
 }
 
 // keep adds an operation; it copies what it keeps.
-func (o *opaque) keep(op opaqueOp) {
+func (o *opaque) keep(r *Runtime, op opaqueOp) {
 	o.journal()
+	o.start(r)
 	op.payload, op.reps, op.ends = bytes.Clone(op.payload), slices.Clone(op.reps), slices.Clone(op.ends)
 	o.ops = append(o.ops, op)
+}
+
+// start notes, before the first part or operation, that the object was in its initial state in all that was loaded: others
+// may still have what it held before.
+func (o *opaque) start(r *Runtime) {
+	if !o.holds() && r.loaded != nil {
+		o.parts = append(o.parts, opaquePart{end: r.loaded})
+	}
 }
 
 // add joins parts and operations from elsewhere.
 func (o *opaque) add(r *Runtime, parts []opaquePart, ops []opaqueOp) {
 	o.journal()
+	o.start(r)
 	for _, p := range parts {
 		o.addPart(p)
 	}
@@ -138,11 +148,13 @@ func (r *Runtime) makeOpaque(n *Node, dot LocalDot, ours []uint64) {
 	end := slices.Clone(ours)
 	end[dot.Rep] = dot.Seq
 	o := &opaque{was: &opaque{}}
+	p := opaquePart{end: end}
 	if !n.obj.Empty() {
 		w := r.newStateWriter(nil, end)
 		sec := w.section(n, nil)
-		o.parts = append(o.parts, opaquePart{end: end, reps: slices.Clone(w.reps), section: bytes.Clone(sec)})
+		p.reps, p.section = slices.Clone(w.reps), bytes.Clone(sec)
 	}
+	o.parts = append(o.parts, p)
 	n.opaque = o
 	r.opaques++
 	r.journal = append(r.journal, undoRecord{node: n, unOpaque: true})
@@ -209,7 +221,7 @@ func (r *Runtime) applyRevealed(n *Node, op opaqueOp, ours []uint64) error {
 		return nil
 	}
 	if n.opaque != nil {
-		n.opaque.keep(op)
+		n.opaque.keep(r, op)
 		return nil
 	}
 	o := &Op{Dot: op.dot, Dots: int(op.dots), Lamport: op.lamport, node: n}
@@ -218,7 +230,7 @@ func (r *Runtime) applyRevealed(n *Node, op opaqueOp, ours []uint64) error {
 	case err == nil, errors.Is(err, ErrInvalidOp), errors.Is(err, ErrCorrupt):
 	case errors.Is(err, ErrNewerOp):
 		r.makeOpaque(n, op.dot, ours)
-		n.opaque.keep(op)
+		n.opaque.keep(r, op)
 	default:
 		return fmt.Errorf("%w: %w", ErrInternal, err)
 	}
