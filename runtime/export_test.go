@@ -11,3 +11,6 @@ func (r *Runtime) HistoryLen() int { return r.history.messages }
 
 // Replicas returns the length of the tables of replicas.
 func (r *Runtime) Replicas() int { return len(r.replicas) }
+
+// DeletionRuns returns the length of the deletion record.
+func (r *Runtime) DeletionRuns() int { return len(r.deletions.runs) }
