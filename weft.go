@@ -189,5 +189,12 @@ type (
 	ChangeKind = crdt.ChangeKind
 )
 
+// The kinds of Change.
+const (
+	Added   = crdt.Added
+	Removed = crdt.Removed
+	Changed = crdt.Changed
+)
+
 // Diff returns how the value of document b differs from that of a, in the JSON view, sorted by path.
 func Diff(a, b *Runtime) []Change { return crdt.Diff(a, b) }
