@@ -1,6 +1,7 @@
 package providers
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -141,7 +142,8 @@ func (m *Mux) Open(rt *runtime.Runtime, document string, o *Options) (*Session, 
 	return s, nil
 }
 
-// Accept answers an Opening. Errors as those of Open; the peer's channel stays unanswered then.
+// Accept answers an Opening. Errors as those of Open, and the peer stays without an answer; a *FrameError, and the
+// connection ends.
 func (m *Mux) Accept(e Opening, rt *runtime.Runtime, o *Options) (*Session, error) {
 	if m.ended != nil {
 		return nil, m.ended
@@ -150,6 +152,9 @@ func (m *Mux) Accept(e Opening, rt *runtime.Runtime, o *Options) (*Session, erro
 		return nil, ErrClosed // by the peer meanwhile
 	}
 	s, err := AcceptSession(rt, e.frame, m.options(o))
+	if errors.Is(err, ErrMalformed) {
+		m.End(CodeMalformed, err.Error())
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -38,7 +38,7 @@ var layers = []struct {
 	{"examples/...", []string{".", "vclock", "runtime", "crdt", "providers/..."}},
 }
 
-var kits = []string{"internal/converge/..."}
+var kits = []string{"internal/converge/...", "providers/providertest"}
 
 // dependencies are the modules that the libraries may need outside of tests. What is heavy goes into a nested module.
 var dependencies = []string{"github.com/google/uuid", "github.com/fxamacker/cbor/v2", "github.com/klauspost/compress"}
