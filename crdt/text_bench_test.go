@@ -131,3 +131,16 @@ func BenchmarkTextLoad(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkTextTyping is one transaction, and its message, for each typed character, without a subscriber.
+func BenchmarkTextTyping(b *testing.B) {
+	rt, text := newText(b, 1)
+	i := 0
+	typing := func(tx runtime.Tx) error { i++; return text.Insert(tx, i-1, "x") }
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := rt.Transact(typing); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
