@@ -118,7 +118,11 @@ func (r *Runtime) checkNodes() error {
 	if err := r.checkTable(); err != nil {
 		return err
 	}
+	opaques := 0
 	for _, n := range r.allNodes() {
+		if n.opaque != nil && n.opaque.holds() {
+			opaques++
+		}
 		if n.state != alive {
 			return fmt.Errorf("object %s is in the table but not alive", n)
 		}
@@ -130,6 +134,9 @@ func (r *Runtime) checkNodes() error {
 				return fmt.Errorf("object %s: %w", n, err)
 			}
 		}
+	}
+	if opaques != r.opaques {
+		return fmt.Errorf("%d opaque objects hold something, %d are counted", opaques, r.opaques)
 	}
 	return nil
 }

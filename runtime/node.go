@@ -152,7 +152,6 @@ func (r *Runtime) instantiate(n *Node) {
 		n.obj = n.kind.new(n)
 	} else {
 		n.opaque = &opaque{}
-		r.opaques++
 	}
 }
 
@@ -275,6 +274,7 @@ func (r *Runtime) drop(top *Node) {
 			continue
 		}
 		c.state = deleted
+		c.opaque.count(r, false)
 		if c.class == classDot {
 			delete(r.made, c.dot)
 		}
@@ -302,9 +302,9 @@ func (u undoRecord) undo(r *Runtime) {
 		c.parent = nil
 	case u.unOpaque:
 		c.opaque = nil
-		r.opaques--
 	default:
 		c.state = alive
+		c.opaque.count(r, true)
 		if c.class == classDot {
 			r.made[c.dot] = c
 		}

@@ -19,7 +19,9 @@ import (
 type opaque struct {
 	parts []opaquePart
 	ops   []opaqueOp
-	was   *opaque // as it was before the open transaction
+	was   *opaque // as it was before the open transaction: the same slices, of which nothing is changed in place
+	// counted says that Runtime.opaques counts it: it holds something and its object is alive.
+	counted bool
 }
 
 // opaquePart is an object's section of a state (base empty) or delta.
@@ -64,13 +66,26 @@ func joinClocks(a, b []uint64) []uint64 {
 // journal notes the state before the open transaction.
 func (o *opaque) journal() {
 	if o.was == nil {
-		o.was = &opaque{parts: slices.Clone(o.parts), ops: slices.Clone(o.ops)}
+		o.was = &opaque{parts: o.parts, ops: o.ops}
 	}
 }
 
-func (o *opaque) rollback() {
+func (o *opaque) rollback(r *Runtime) {
 	if o != nil && o.was != nil {
 		o.parts, o.ops, o.was = o.was.parts, o.was.ops, nil
+		o.count(r, true)
+	}
+}
+
+// count keeps Runtime.opaques right.
+func (o *opaque) count(r *Runtime, alive bool) {
+	if o == nil || o.counted == (alive && o.holds()) {
+		return
+	}
+	if o.counted = !o.counted; o.counted {
+		r.opaques++
+	} else {
+		r.opaques--
 	}
 }
 
@@ -86,6 +101,7 @@ func (o *opaque) keep(r *Runtime, op opaqueOp) {
 	o.start(r)
 	op.payload, op.reps, op.ends = bytes.Clone(op.payload), slices.Clone(op.reps), slices.Clone(op.ends)
 	o.ops = append(o.ops, op)
+	o.count(r, true)
 }
 
 // start notes, before the first part or operation, that the object was in its initial state in all that was loaded: others
@@ -99,12 +115,18 @@ func (o *opaque) start(r *Runtime) {
 // add joins parts and operations from elsewhere.
 func (o *opaque) add(r *Runtime, parts []opaquePart, ops []opaqueOp) {
 	o.journal()
+	o.parts, o.ops = slices.Clone(o.parts), slices.Clone(o.ops)
 	o.start(r)
 	for _, p := range parts {
 		o.addPart(p)
 	}
+	here := make(map[LocalDot]bool, len(o.ops))
+	for i := range o.ops {
+		here[o.ops[i].dot] = true
+	}
 	for _, op := range ops {
-		if !slices.ContainsFunc(o.ops, func(q opaqueOp) bool { return q.dot == op.dot }) {
+		if !here[op.dot] {
+			here[op.dot] = true
 			o.ops = append(o.ops, op)
 		}
 	}
@@ -122,6 +144,7 @@ func (o *opaque) add(r *Runtime, parts []opaquePart, ops []opaqueOp) {
 	slices.SortFunc(o.ops, func(a, b opaqueOp) int {
 		return r.CompareStamps(Stamp{a.lamport, a.dot}, Stamp{b.lamport, b.dot})
 	})
+	o.count(r, true)
 }
 
 // addPart adds a part behind the others, or in place of the first of those that it holds.
@@ -156,7 +179,6 @@ func (r *Runtime) makeOpaque(n *Node, dot LocalDot, ours []uint64) {
 	}
 	o.parts = append(o.parts, p)
 	n.opaque = o
-	r.opaques++
 	r.journal = append(r.journal, undoRecord{node: n, unOpaque: true})
 }
 

@@ -44,7 +44,7 @@ type Runtime struct {
 	registered map[string]*kindInfo
 	roots      map[rootKey]*Node
 	made       map[LocalDot]*Node
-	opaques    int      // opaque objects
+	opaques    int      // opaque objects that hold something
 	loaded     []uint64 // joined ends of the states and deltas that were loaded; never changed in place
 
 	tx       txState

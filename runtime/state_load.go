@@ -708,7 +708,7 @@ func (l *loader) unlisted() error {
 // orphans drops made objects for which no container spoke up, unless an opaque one may be it. That is no fault of the
 // state where containers that it has are deleted here.
 func (l *loader) orphans() {
-	if len(l.rt.opaqueNodes()) > 0 {
+	if l.rt.opaques > 0 {
 		return
 	}
 	for _, n := range l.fresh {

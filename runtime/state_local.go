@@ -312,7 +312,7 @@ func (l *loader) local(news bool) error {
 			}
 		default:
 			in.Rest()
-			if len(l.rt.ext) == 0 {
+			if len(l.rt.ext) == 0 && rd.err == nil {
 				l.ext = append(l.ext, rd.buf[rd.off-len(content)-uvarintLen(tag)-uvarintLen(uint64(len(content))):rd.off]...)
 			}
 		}

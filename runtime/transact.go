@@ -240,7 +240,7 @@ func (r *Runtime) rollback() {
 		if n.obj != nil {
 			n.obj.Rollback()
 		}
-		n.opaque.rollback()
+		n.opaque.rollback(r)
 	}
 	if len(r.journal) > 0 {
 		r.table.Lock()
