@@ -197,6 +197,27 @@ func isGo(text string) bool {
 	return true
 }
 
+// TestDumpsAreGolden keeps the examples of the format to what the golden tests of the types print.
+func TestDumpsAreGolden(t *testing.T) {
+	paths, err := filepath.Glob(filepath.Join(top, "crdt", "testdata", "golden", "*.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := ""
+	for _, p := range paths {
+		all += read(t, p) + "\n"
+	}
+	n := 0
+	for _, m := range fence.FindAllStringSubmatch(documents(t)["docs/format-types.md"], -1) {
+		if n++; strings.TrimSpace(m[2]) != "text" || !strings.Contains(all, "\n"+m[3]+"\n") {
+			t.Errorf("docs/format-types.md: this stands in no golden file of crdt:\n%s", m[3])
+		}
+	}
+	if n < 10 {
+		t.Errorf("only %d examples", n)
+	}
+}
+
 var (
 	link    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	heading = regexp.MustCompile(`(?m)^#+ +(.*)$`)
