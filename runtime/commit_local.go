@@ -33,14 +33,22 @@ func (r *Runtime) commitLocal() error {
 
 // keepLocal puts the message of the open transaction into history.
 func (r *Runtime) keepLocal(data []byte) {
-	tx := &r.tx
-	m := keptMessage{start: tx.start, end: tx.start + tx.dots, flags: data[shortHead+1], data: data}
-	if rec := &tx.recs[0]; len(data) >= 256 || len(data) < 24+shortHead || r.template.node != rec.node {
-		m.flags = flagMulti // kept whole
-	} else if m.flags == 0 {
-		m.objects, m.ops = r.template.objects, tx.ops[rec.start:rec.end]
+	tx, h, rec := &r.tx, &r.history, &r.tx.recs[0]
+	short := data[shortHead+1] == 0 && r.template.node == rec.node && len(data) >= 24+shortHead && len(data) < 1<<8
+	if short && h.addShort(&r.template, tx.start, tx.ops[rec.start:rec.end]) {
+		if h.over() {
+			h.evictSome()
+		}
+		return
 	}
-	r.history.add(r, tx.sender, &m)
+	m := keptMessage{start: tx.start, end: tx.start + tx.dots, flags: flagMulti, data: data} // kept whole
+	if short {
+		m.flags, m.objects, m.ops = 0, r.template.objects, tx.ops[rec.start:rec.end]
+	}
+	h.add(r, tx.sender, &m)
+	if short {
+		h.last.node = rec.node
+	}
 }
 
 func (r *Runtime) checkLocalLimits() error {

@@ -36,8 +36,10 @@ type historyBlock struct {
 	rep        Rep
 	start, end uint64
 	messages   int
+	most       int // messages that it may hold
 	dropped    bool
 	objects    []byte // object table of the short entries
+	node       *Node  // the root that objects names, if own short entries come next
 	buf        []byte
 }
 
@@ -46,6 +48,22 @@ const (
 	blockMessages = 128
 	blockBytes    = 8 << 10
 )
+
+// addShort is add for an own message of one operation whose head and objects are those of the short entries before it,
+// as r.template made them. It reports whether the open block took it; nearly always it does.
+func (h *history) addShort(t *messageTemplate, start uint64, ops []byte) bool {
+	b := h.last
+	if b == nil || b.rep != t.sender || b.node != t.node || b.end != start || b.messages >= b.most || len(b.buf) >= blockBytes || b.dropped {
+		return false
+	}
+	size := len(b.buf)
+	b.buf = append(appendUvarint(b.buf, uint64(len(ops))<<1), ops...)
+	b.end++
+	b.messages++
+	h.messages++
+	h.bytes += len(b.buf) - size
+	return true
+}
 
 // keptMessage is a message on its way into or out of history.
 type keptMessage struct {
@@ -69,7 +87,7 @@ func (h *history) add(r *Runtime, rep Rep, m *keptMessage) {
 	}
 	short := m.flags == 0
 	b := h.last
-	if b == nil || b.rep != rep || b.dropped || !b.takes(m, short, h.opts.Messages) {
+	if b == nil || b.rep != rep || b.dropped || !b.takes(m, short) {
 		b = h.open(r, rep, m, short)
 	}
 	size := len(b.buf)
@@ -84,14 +102,21 @@ func (h *history) add(r *Runtime, rep Rep, m *keptMessage) {
 	b.messages++
 	h.messages++
 	h.bytes += len(b.buf) - size
-	if h.over() && (len(h.others) > 0 || h.acked) {
+	if h.over() {
+		h.evictSome()
+	}
+}
+
+// evictSome is evict if there can be anything to drop.
+func (h *history) evictSome() {
+	if len(h.others) > 0 || h.acked {
 		h.evict()
 	}
 }
 
 // takes reports whether the next message fits into the block.
-func (b *historyBlock) takes(m *keptMessage, short bool, most int) bool {
-	return b.end == m.start && b.messages < min(blockMessages, 1+most/8) && len(b.buf) < blockBytes &&
+func (b *historyBlock) takes(m *keptMessage, short bool) bool {
+	return b.end == m.start && b.messages < b.most && len(b.buf) < blockBytes &&
 		(!short || len(b.objects) == 0 || string(b.objects) == string(m.objects)) && (!short || b.adopt(m))
 }
 
@@ -107,7 +132,7 @@ func (b *historyBlock) adopt(m *keptMessage) bool {
 func (h *history) open(r *Runtime, rep Rep, m *keptMessage, short bool) *historyBlock {
 	list := h.of[rep]
 	if n := len(list); n > 0 {
-		if h.last = list[n-1]; h.last.takes(m, short, h.opts.Messages) {
+		if h.last = list[n-1]; h.last.takes(m, short) {
 			return h.last
 		}
 		if h.last.end != m.start {
@@ -116,7 +141,7 @@ func (h *history) open(r *Runtime, rep Rep, m *keptMessage, short bool) *history
 			}
 		}
 	}
-	b := &historyBlock{rep: rep, start: m.start, end: m.start}
+	b := &historyBlock{rep: rep, start: m.start, end: m.start, most: min(blockMessages, 1+h.opts.Messages/8)}
 	if short {
 		b.adopt(m)
 	}

@@ -47,6 +47,9 @@ func (t Tx) Read(n *Node) {
 
 // Writable returns nil if n can be edited in this Tx, else an error that says why not.
 func (t Tx) Writable(n *Node) error {
+	if t.ref != nil && t.ref.gen == t.gen && t.ref.write && n != nil && n.rt == t.ref.rt && n.state == alive && n.opaque == nil {
+		return nil
+	}
 	if err := t.Err(n); err != nil {
 		return err
 	}
