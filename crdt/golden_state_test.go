@@ -1,14 +1,19 @@
 package crdt_test
 
 import (
+	"math/rand/v2"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
+	"testing"
 
 	"github.com/fxamacker/cbor/v2"
 
+	"github.com/seed1312cc15/weft/crdt"
 	"github.com/seed1312cc15/weft/internal/bitcol"
+	"github.com/seed1312cc15/weft/runtime"
 )
 
 // The states of docs/format-types.md, read a second time; see dumper.
@@ -303,6 +308,36 @@ func (d *dumper) sequence(to int) {
 	}
 }
 
+// sequenceDelta prints the delta of a sequence.
+func (d *dumper) sequenceDelta() {
+	head, n := d.peek(d.at)
+	d.row(n, "runs %d, content %d", head>>1, head&1)
+	k := d.uvarint("replicas")
+	for range k {
+		d.uvarint("  replica")
+	}
+	number := func(what string) uint64 {
+		if k == 1 {
+			return 0
+		}
+		return d.uvarint(what)
+	}
+	for range head >> 1 {
+		run, n := d.peek(d.at)
+		d.row(n, "run of %d, hidden %d, left %d, child of the start %d", run>>3+1, run&1, run>>1&1, run>>2&1)
+		rep := number("  replica")
+		d.varint("  seq - the end of its last run before")
+		switch {
+		case run&4 != 0:
+		case number("  replica of the parent") == rep:
+			d.uvarint("  seq - the parent's - 1")
+		default:
+			d.varint("  parent's seq - the end of its replica's last run before")
+		}
+	}
+	d.row(d.left(), "text %q", d.data[d.at:])
+}
+
 // machine is the reader's side of the machine that codes a sequence.
 type machine struct {
 	b       *bitStream
@@ -414,4 +449,44 @@ func (m *machine) describe(shape int, lorig goldenElement, s *goldenSpan) string
 		origin = name(lorig.rep, lorig.seq)
 	}
 	return text + ", left origin " + origin
+}
+
+// TestSecondReaderReadsTexts reads states of random texts as docs/format-types.md says, until all shapes have come up.
+func TestSecondReaderReadsTexts(t *testing.T) {
+	seen := make(map[string]bool)
+	for seed := range uint64(200) {
+		random := rand.New(rand.NewPCG(seed, 0))
+		p := newGoldenPair(t)
+		a, b := goldenRoots(t, p, crdt.NewText)
+		for range 40 {
+			i := random.IntN(2)
+			h := []crdt.Text{a, b}[i]
+			p.edit(i, "edit", func(tx runtime.Tx) error {
+				n := h.Len(tx)
+				if n > 4 && random.IntN(3) == 0 {
+					return h.Delete(tx, random.IntN(n-2), 1+random.IntN(2))
+				}
+				return h.Insert(tx, random.IntN(n+1), "xyz"[:1+random.IntN(3)])
+			})
+			if random.IntN(6) == 0 {
+				p.meet()
+			}
+		}
+		p.meet()
+		_ = p.seen.Canonical()
+		var out strings.Builder
+		d := &dumper{t: t, data: p.tap.saved["text"], out: &out}
+		d.state("text")
+		d.end()
+		if want := runtime.Read(p.docs[0], a.String); !strings.Contains(out.String(), "text \""+want[:1]) || !strings.HasSuffix(string(d.data), want) {
+			t.Fatalf("seed %d: text %q is not in\n%s", seed, want, out.String())
+		}
+		for _, name := range shapeNames {
+			seen[name] = seen[name] || strings.Contains(out.String(), "  "+name+": ")
+		}
+		if !slices.ContainsFunc(shapeNames[:], func(name string) bool { return !seen[name] }) {
+			return
+		}
+	}
+	t.Errorf("shapes that have come up: %v", seen)
 }

@@ -321,6 +321,26 @@ func TestGoldenText(t *testing.T) {
 	p.finish("text")
 }
 
+func TestGoldenTextDelta(t *testing.T) {
+	p := newGoldenPair(t)
+	a, b := goldenRoots(t, p, crdt.NewText)
+	p.edit(goldenA, `Insert(0, "abcd")`, func(tx runtime.Tx) error { return a.Insert(tx, 0, "abcd") })
+	p.meet()
+	base := p.seen.Clock()
+	p.edit(goldenA, `Insert(4, "ef")`, func(tx runtime.Tx) error { return a.Insert(tx, 4, "ef") })
+	p.edit(goldenA, `Delete(4, 1)`, func(tx runtime.Tx) error { return a.Delete(tx, 4, 1) })
+	p.edit(goldenB, `Insert(1, "X"), concurrent`, func(tx runtime.Tx) error { return b.Insert(tx, 1, "X") })
+	if _, err := p.seen.SaveSince(base); err != nil {
+		t.Fatal(err)
+	}
+	out := strings.Builder{}
+	fmt.Fprintf(&out, "The delta of a text \"abcd\", all of A, against a base that holds it.\n\n%s\n\ndelta\n\n", strings.Join(p.what[1:], "\n"))
+	d := &dumper{t: t, data: p.tap.saved["text"], out: &out}
+	d.sequenceDelta()
+	d.end()
+	golden(t, "text_delta", out.String())
+}
+
 func TestGoldenList(t *testing.T) {
 	p := newGoldenPair(t)
 	a, b := goldenRoots(t, p, crdt.NewList[string])
