@@ -260,14 +260,26 @@ func bindNew[O any](s *shape, n *runtime.Node) (*O, error) {
 }
 
 // checkDepth returns *runtime.LimitError if a child of n with this shape would be nested too deeply.
-func checkDepth(n *runtime.Node, s *shape) error {
+func checkDepth(n *runtime.Node, s *shape) error { return checkLevels(n, 1+s.depth) }
+
+// checkLevels returns *runtime.LimitError if n may not have so many levels of objects below it.
+func checkLevels(n *runtime.Node, levels int) error {
 	most := n.Runtime().Limits().Depth
-	depth := s.depth
-	for p := n; p != nil; p = p.Parent() {
+	depth := levels
+	for p := n.Parent(); p != nil; p = p.Parent() {
 		depth++
 	}
 	if depth > most {
 		return &runtime.LimitError{Name: "Depth", Got: uint64(depth), Max: uint64(most)}
+	}
+	return nil
+}
+
+// checkMade is checkLevels for a child that an operation from elsewhere makes: one that is too deep makes no sense
+// anywhere.
+func checkMade(n *runtime.Node) error {
+	if err := checkLevels(n, 1); err != nil {
+		return fmt.Errorf("%w: %w", runtime.ErrInvalidOp, err)
 	}
 	return nil
 }

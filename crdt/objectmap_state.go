@@ -185,6 +185,11 @@ func (st *objectMapState) Apply(op *runtime.Op) error {
 	if err := runtime.CanonicalKey(key); err != nil {
 		return err
 	}
+	if kind != "" {
+		if err := checkMade(st.node); err != nil {
+			return err
+		}
+	}
 	st.change(op, string(key), kind, string(args), gone.sorted())
 	return nil
 }

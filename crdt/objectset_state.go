@@ -117,6 +117,9 @@ func (st *objectSetState) Apply(op *runtime.Op) error {
 			return err
 		}
 	}
+	if err := checkMade(st.node); err != nil {
+		return err
+	}
 	st.add(op.Dot, setChild{st.node.Create(op.Dot, kind), op.Lamport, string(args)})
 	return nil
 }
