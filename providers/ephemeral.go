@@ -72,6 +72,7 @@ type Ephemeral struct {
 	casts    map[vclock.Replica]*castState
 	counter  uint64
 	dropped  uint64
+	next     time.Time // nothing is to be done before; zero: nothing at all
 	handlers struct {
 		presence map[*func(Presence)]bool
 		cast     map[*func(Cast)]bool
@@ -159,6 +160,7 @@ func (e *Ephemeral) Set(value []byte) error {
 		p.value = append([]byte{}, value...)
 	}
 	e.own = ownPresence{value != nil, now.Add(e.opt.TTL / 2)}
+	e.next = earliest(e.next, e.own.refresh)
 	told := e.put(e.opt.Own, p, nil, now)
 	e.mu.Unlock()
 	e.tell(told)
@@ -290,6 +292,7 @@ func (e *Ephemeral) put(r vclock.Replica, p *presence, from *ephemeralBox, now t
 	}
 	if old != nil && !p.gone && now.Before(old.shown.Add(e.pause())) {
 		old.held = p
+		e.next = earliest(e.next, old.shown.Add(e.pause()))
 		t.wake = e.wakes()
 		return t
 	}
@@ -300,6 +303,7 @@ func (e *Ephemeral) show(r vclock.Replica, p *presence, now time.Time) (t told) 
 	old := e.entries[r]
 	p.shown, p.held = now, nil
 	e.entries[r] = p
+	e.next = earliest(e.next, e.deadline(r, p))
 	for b := range e.boxes {
 		if b != p.origin {
 			b.dirty[r] = true
@@ -325,6 +329,10 @@ func (e *Ephemeral) wakes() (out []func()) {
 func (e *Ephemeral) Tick(now time.Time) {
 	var all told
 	e.mu.Lock()
+	if e.next.IsZero() || now.Before(e.next) {
+		e.mu.Unlock()
+		return
+	}
 	for r, p := range e.entries {
 		var t told
 		switch {
@@ -342,6 +350,10 @@ func (e *Ephemeral) Tick(now time.Time) {
 		}
 		all.list, all.wake = append(all.list, t.list...), append(all.wake, t.wake...)
 	}
+	e.next = time.Time{}
+	for r, p := range e.entries {
+		e.next = earliest(e.next, e.deadline(r, p))
+	}
 	if len(e.casts) > 4*e.opt.Entries {
 		clear(e.casts) // at worst a cast comes twice
 	}
@@ -350,18 +362,21 @@ func (e *Ephemeral) Tick(now time.Time) {
 	e.tell(all)
 }
 
-// Deadline returns when Tick is to be called next; zero: no need. Cost: O(entries).
-func (e *Ephemeral) Deadline() (at time.Time) {
+// Deadline returns when Tick is to be called next; zero: no need. Cost: O(1).
+func (e *Ephemeral) Deadline() time.Time {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for r, p := range e.entries {
-		at = earliest(at, p.expires)
-		if p.held != nil {
-			at = earliest(at, p.shown.Add(e.pause()))
-		}
-		if r == e.opt.Own && e.own.set {
-			at = earliest(at, e.own.refresh)
-		}
+	return e.next
+}
+
+// deadline returns when there is something to do about an entry.
+func (e *Ephemeral) deadline(r vclock.Replica, p *presence) time.Time {
+	at := p.expires
+	if p.held != nil {
+		at = earliest(at, p.shown.Add(e.pause()))
+	}
+	if r == e.opt.Own && e.own.set {
+		at = earliest(at, e.own.refresh)
 	}
 	return at
 }

@@ -137,6 +137,7 @@ func (o *outbox) sent(items []outItem) {
 	}
 	for i := range items {
 		o.bytes -= len(items[i].data)
+		o.items[i] = outItem{}
 	}
 	if o.items = o.items[len(items):]; len(o.items) == 0 {
 		o.items = nil

@@ -300,15 +300,9 @@ func (s *Session) clock(t FrameType, data []byte) error {
 		s.met(c)
 		return nil
 	}
-	spans, _ := s.out.unsavedSpans()
-	news := false
-	for _, u := range spans {
-		news = s.out.acked(u.Replica, c.Get(u.Replica)) || news
-	}
+	s.out.compare(s.rt, c)
 	s.acknowledge(c)
-	if news {
-		s.saved()
-	}
+	s.saved()
 	return nil
 }
 

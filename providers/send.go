@@ -73,6 +73,10 @@ func (s *Session) Next() (frame []byte, ok bool) {
 	if s.phase != phaseLive {
 		return nil, false
 	}
+	if s.told != nil {
+		s.out.compare(s.rt, s.told)
+		s.told = nil
+	}
 	if f := s.credits(); f != nil {
 		return f, true
 	}

@@ -65,7 +65,8 @@ type Session struct {
 	waitingSince time.Time
 	askedAt      time.Time
 	askPause     time.Duration
-	clocks       float64 // clock frames that may be answered now; grows by one a second
+	told         vclock.Clock // a clock of the peer that Next has not looked at yet
+	clocks       float64      // clock frames that may be answered now; grows by one a second
 
 	box *ephemeralBox
 }
@@ -310,10 +311,10 @@ func (s *Session) meet(t FrameType, o *openOptions) error {
 	return nil
 }
 
-// met takes the peer's clock: what it lacks is to be sent.
+// met takes the peer's clock: what it lacks is to be sent. What is unsaved follows from it too, in Next: by then the
+// session surely hears of the document's updates, so that none falls between.
 func (s *Session) met(c vclock.Clock) {
-	s.answered = time.Time{}
-	s.out.compare(s.rt, c)
+	s.answered, s.told = time.Time{}, c
 	s.acknowledge(c)
 	if s.peer.refuses {
 		s.send.owesSynced = true
