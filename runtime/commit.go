@@ -32,7 +32,8 @@ type Observers[E any] struct{ subs subscribers[E] }
 func (o *Observers[E]) Active() bool { return o.subs.any() }
 
 // Add subscribes fn to what is committed from now on and returns its unsubscribe function, which may be called from
-// anywhere. Add takes the runtime's write lock: inside a transaction it panics with ErrNested.
+// anywhere. Inside of a View fn hears of exactly what comes after the state that the View reads; inside of Transact, Add
+// panics with ErrNested.
 func (o *Observers[E]) Add(n *Node, fn func(E)) (stop func()) { return subscribe(n.rt, &o.subs, fn) }
 
 // Emit queues the event e for all who listen.

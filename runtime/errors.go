@@ -88,6 +88,9 @@ type RangeError struct {
 }
 
 func (e *RangeError) Error() string {
+	if e.Len == 0 {
+		return fmt.Sprintf("%s: index %d is outside of 0 to %d %s", e.Op, e.Index, e.Max, e.Unit)
+	}
 	return fmt.Sprintf("%s: range [%d, %d) is outside of [0, %d) %s", e.Op, e.Index, e.Index+e.Len, e.Max, e.Unit)
 }
 

@@ -202,7 +202,7 @@ type subscriber[E any] struct {
 
 func (s *subscribers[E]) any() bool { return s.list.Load() != nil }
 
-// add subscribes fn to what is committed from now on; the write lock is held.
+// add subscribes fn to what is committed from now on; the lock is held, for reading at least.
 func (s *subscribers[E]) add(r *Runtime, fn func(E)) (stop func()) {
 	x := &subscriber[E]{fn: fn, from: r.commits + 1}
 	s.change(r, func(l []*subscriber[E]) []*subscriber[E] { return append(l[:len(l):len(l)], x) })
@@ -260,7 +260,10 @@ func callHandler[E any](r *Runtime, fn func(E), e *E) {
 }
 
 // OnUpdate calls fn for every transaction from now on, own and others', and for every state or delta that brought
-// something new. See Runtime for when handlers run. It returns the unsubscribe function.
+// something new. See the package comment for when handlers run. It returns the unsubscribe function.
+//
+// Called inside of a View, here as for the handlers of objects, it misses nothing after the state that the View reads and
+// repeats nothing of it. Inside of Transact it panics with ErrNested.
 func (r *Runtime) OnUpdate(fn func(Update)) (stop func()) {
 	return subscribe(r, &r.events.updates, fn)
 }
@@ -276,11 +279,19 @@ func (r *Runtime) OnReplicaChange(fn func(ReplicaChange)) (stop func()) {
 	return subscribe(r, &r.events.replica, fn)
 }
 
+// subscribe adds a handler. No commit may come in between, so it is among the readers; within a View it is already.
 func subscribe[E any](r *Runtime, subs *subscribers[E], fn func(E)) func() {
-	if err := r.lock(); err != nil {
-		panic(err)
+	if !r.mu.TryRLock() {
+		switch r.holding() {
+		case "":
+			r.mu.RLock()
+		case viewFrame:
+			return subs.add(r, fn)
+		default:
+			panic(ErrNested)
+		}
 	}
-	defer r.unlock()
+	defer r.mu.RUnlock()
 	return subs.add(r, fn)
 }
 

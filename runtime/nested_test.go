@@ -80,7 +80,7 @@ func TestNestedInTransact(t *testing.T) {
 func TestNestedInView(t *testing.T) {
 	d := open(t, 1)
 	calls := nestedCalls(d)
-	for _, name := range []string{"Transact", "Receive", "Load", "SaveAndSubscribe", "OnUpdate", "Acknowledge"} {
+	for _, name := range []string{"Transact", "Receive", "Load", "SaveAndSubscribe", "Acknowledge"} {
 		within(t, name, func() {
 			_ = d.View(func(runtime.Tx) error {
 				if err := calls[name](); !errors.Is(err, runtime.ErrNested) {
@@ -90,6 +90,22 @@ func TestNestedInView(t *testing.T) {
 			})
 		})
 	}
+	within(t, "OnUpdate while a writer waits", func() {
+		var writer sync.WaitGroup
+		got := 0
+		before := 0
+		_ = d.View(func(tx runtime.Tx) error {
+			writer.Go(func() { d.add("later") })
+			time.Sleep(20 * time.Millisecond) // the writer waits for this View now
+			before = len(d.bag.Values(tx))
+			d.OnUpdate(func(runtime.Update) { got++ })
+			return nil
+		})
+		writer.Wait()
+		if after := len(runtime.Read(d.Runtime, d.bag.Values)); after != before+got {
+			t.Errorf("%d values and then %d updates make %d", before, got, after)
+		}
+	})
 	within(t, "View inside View while a writer waits", func() {
 		_ = d.View(func(runtime.Tx) error {
 			var started, ended sync.WaitGroup

@@ -137,10 +137,13 @@ func (r *Runtime) tryRLock() error {
 
 // nested reports whether this goroutine already holds the lock of r. It is asked only when the lock is not free, so
 // that no edit pays for it: the goroutine looks for the frames of locked and viewed with this receiver on its own stack.
-func (r *Runtime) nested() bool {
+func (r *Runtime) nested() bool { return r.holding() != "" }
+
+// holding returns the lock frame in which this goroutine holds the lock of r, "" if it does not.
+func (r *Runtime) holding() string {
 	held := heldLocks()
 	if held == 0 {
-		return false
+		return ""
 	}
 	// Some document's lock is held by this goroutine; the printed stack tells whether it is this one's.
 	buf := make([]byte, 64<<10)
@@ -161,17 +164,22 @@ func (r *Runtime) nested() bool {
 			printed++
 			rest = after
 			if tail, ok := strings.CutPrefix("("+after, addr); ok && (tail == "" || strings.ContainsRune(",)?", rune(tail[0]))) {
-				return true
+				return frame
 			}
 		}
 	}
 	// A printed stack shows a hundred frames. One that holds documents further up could be waiting for itself: an error
 	// is better than that, and to wait for another document from so far inside of one is rare.
-	return printed < held
+	if printed < held {
+		return lockFrames[0]
+	}
+	return ""
 }
 
 // lockFrames are the functions that hold a document's lock while they call the user.
-var lockFrames = [...]string{".(*Runtime).locked", ".(*Runtime).viewed"}
+var lockFrames = [...]string{".(*Runtime).locked", viewFrame}
+
+const viewFrame = ".(*Runtime).viewed"
 
 // heldLocks counts them on the stack of this goroutine.
 func heldLocks() int {
