@@ -37,7 +37,7 @@ func (f Flag) Enable(tx runtime.Tx) error { return setFlag(tx, f.node, true) }
 func (f Flag) Disable(tx runtime.Tx) error { return clearCell(tx, f.node) }
 
 // OnChange calls fn whenever the value has changed, from now on; see runtime.Runtime for when. It returns the unsubscribe
-// function. Inside a transaction it panics with runtime.ErrNested.
+// function. Inside a View it misses nothing after what that reads; inside Transact it panics with runtime.ErrNested.
 func (f Flag) OnChange(fn func(FlagEvent)) (stop func()) { return onFlag(f.node, false, fn) }
 
 // DisableWinsFlag is a handle of a bool that starts out false. Of concurrent Enable and Disable, Disable wins.
@@ -71,7 +71,7 @@ func (f DisableWinsFlag) Enable(tx runtime.Tx) error { return setFlag(tx, f.node
 func (f DisableWinsFlag) Disable(tx runtime.Tx) error { return setFlag(tx, f.node, false) }
 
 // OnChange calls fn whenever the value has changed, from now on; see runtime.Runtime for when. It returns the unsubscribe
-// function. Inside a transaction it panics with runtime.ErrNested.
+// function. Inside a View it misses nothing after what that reads; inside Transact it panics with runtime.ErrNested.
 func (f DisableWinsFlag) OnChange(fn func(FlagEvent)) (stop func()) { return onFlag(f.node, true, fn) }
 
 // FlagEvent tells that one transaction, state or delta changed a flag; it was the opposite before.

@@ -271,7 +271,7 @@ type MapChange[K comparable, V any] struct {
 }
 
 // OnChange calls fn after every change of the map from now on; see runtime.Runtime for when. It returns the unsubscribe
-// function. Inside a transaction it panics with runtime.ErrNested.
+// function. Inside a View it misses nothing after what that reads; inside Transact it panics with runtime.ErrNested.
 func (m Map[K, V]) OnChange(fn func(MapEvent[K, V])) (stop func()) {
 	return m.state().obs.Add(m.node, func(c rawKeyedChange) {
 		e := MapEvent[K, V]{Meta: c.Meta, Changes: make([]MapChange[K, V], len(c.keys))}

@@ -140,7 +140,7 @@ type RegisterEvent[T any] struct {
 }
 
 // OnChange calls fn after every change of the register from now on; see runtime.Runtime for when. It returns the
-// unsubscribe function. Inside a transaction it panics with runtime.ErrNested.
+// unsubscribe function. Inside a View it misses nothing after what that reads; inside Transact it panics with runtime.ErrNested.
 func (r Register[T]) OnChange(fn func(RegisterEvent[T])) (stop func()) {
 	return r.cell().obs.Add(r.node, func(c rawCellChange) {
 		e := RegisterEvent[T]{Meta: c.Meta}

@@ -138,7 +138,7 @@ type SetEvent[T comparable] struct {
 }
 
 // OnChange calls fn whenever elements came or went, from now on; see runtime.Runtime for when. It returns the unsubscribe
-// function. Inside a transaction it panics with runtime.ErrNested.
+// function. Inside a View it misses nothing after what that reads; inside Transact it panics with runtime.ErrNested.
 func (s Set[T]) OnChange(fn func(SetEvent[T])) (stop func()) {
 	return s.state().obs.Add(s.node, func(c rawKeyedChange) {
 		e := SetEvent[T]{Meta: c.Meta}
