@@ -26,7 +26,7 @@ const kindObjectMap = "objectmap"
 // Cost: an object takes, beside its own state, its key and about 3 bytes in a saved document, and some 10 bytes and the
 // key in the message that makes it; a deleted object leaves nothing. Like an observed-remove map (Almeida, Shoker,
 // Baquero, "Delta state replicated data types", 2018), but without resurrection of what is deleted: see
-// docs/architecture.md.
+// docs/types.md.
 type ObjectMap[K comparable, O any] struct{ node *runtime.Node }
 
 // NewObjectMap returns the map that is the root with this name. Errors: *ShapeError for an O that cannot describe

@@ -49,6 +49,18 @@ func (r Register[T]) WithPolicy(policy func(values []T) T) Register[T] {
 
 func (r Register[T]) cell() *cellState { return r.node.Object().(*cellState) }
 
+// Value returns the value, the zero T if there is none or if it is not a T; see Get for the difference. It is for
+// weft.Read: weft.Read(doc, doc.Root.Title.Value).
+func (r Register[T]) Value(tx runtime.Tx) T {
+	tx.Read(r.node)
+	v, ok, err := r.Get(tx)
+	if !ok || err != nil {
+		var zero T
+		return zero
+	}
+	return v
+}
+
 // Get returns the value, false if there is none. Errors: those of runtime.Tx.Err, *TypeError. Cost: decoding; a string,
 // integer or bool costs no allocation but a string's own.
 func (r Register[T]) Get(tx runtime.Tx) (v T, ok bool, err error) {

@@ -76,7 +76,7 @@ type History struct {
 // Options configure a Runtime. nil and zero fields mean the defaults. They are copied.
 type Options struct {
 	// Replica is the ID under which this runtime writes; zero: a new random one. Never give one that any other
-	// runtime uses, or used on a copy of the data: see rule 12 of the design in docs/architecture.md.
+	// runtime uses, or used on a copy of the data: two writers under one ID contradict each other (EquivocationError).
 	Replica vclock.Replica
 	// Document identifies the document, so that updates of another one are refused; zero: taken over from the first
 	// update that carries one. It costs 16 bytes a message.
