@@ -49,8 +49,8 @@
 //	send.go       what a session sends: plans, packing, chunks
 //	receive.go    what it takes
 //	outbox.go     where the runtime's updates meet the session
-//	ephemeral.go  presence and casts
-//	mux.go        many sessions on one link
+//	ephemeral.go  presence and casts; ephemeral_box.go: what waits for one peer
+//	mux.go        many sessions on one link; mux_open.go: how documents are opened
 //	conn.go       the driver
 //	link.go, store.go, keeper.go
 package providers

@@ -1,7 +1,6 @@
 package providers
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -101,15 +100,6 @@ type castState struct {
 	counter uint64
 	tokens  float64
 	at      time.Time
-}
-
-// ephemeralBox is what waits for one session's peer; guarded by the lock of the Ephemeral.
-type ephemeralBox struct {
-	e       *Ephemeral
-	session *Session
-	dirty   map[vclock.Replica]bool
-	casts   []castFrame
-	sentAt  time.Time
 }
 
 // NewEphemeral returns an empty one. Errors: ErrInvalidOptions.
@@ -381,26 +371,6 @@ func (e *Ephemeral) deadline(r vclock.Replica, p *presence) time.Time {
 	return at
 }
 
-// join adds a session: its peer is to get all values that stand.
-func (e *Ephemeral) join(s *Session) *ephemeralBox {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	b := &ephemeralBox{e: e, session: s, dirty: make(map[vclock.Replica]bool)}
-	for r, p := range e.entries {
-		if !p.gone {
-			b.dirty[r] = true
-		}
-	}
-	e.boxes[b] = true
-	return b
-}
-
-func (e *Ephemeral) leave(b *ephemeralBox) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	delete(e.boxes, b)
-}
-
 // Gone makes what a replica shows leave at once: a server calls it when a connection ends.
 func (e *Ephemeral) Gone(r vclock.Replica) {
 	now := e.opt.Now()
@@ -516,72 +486,4 @@ func (e *Ephemeral) broadcast(f *castFrame, from *ephemeralBox) (wake []func()) 
 		}
 	}
 	return wake
-}
-
-// presencePause is how often a peer gets presence: at most 20 frames a second.
-const presencePause = 50 * time.Millisecond
-
-// due returns when there is something to send; zero: nothing.
-func (b *ephemeralBox) due() time.Time {
-	b.e.mu.Lock()
-	at := time.Time{}
-	if len(b.dirty) > 0 {
-		at = b.sentAt.Add(presencePause)
-	}
-	b.e.mu.Unlock()
-	return earliest(at, b.e.Deadline())
-}
-
-// next returns the next frame for the peer, nil if none is due.
-func (b *ephemeralBox) next(channel uint64) []byte {
-	e := b.e
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if len(b.casts) > 0 {
-		f := b.casts[0]
-		b.casts[0] = castFrame{}
-		if b.casts = b.casts[1:]; len(b.casts) == 0 {
-			b.casts = nil
-		}
-		f.Type, f.Channel = FrameCast, channel
-		return encode(f)
-	}
-	if len(b.dirty) == 0 {
-		return nil
-	}
-	now := e.opt.Now()
-	if now.Before(b.sentAt.Add(presencePause)) {
-		return nil
-	}
-	keys := make([]vclock.Replica, 0, len(b.dirty))
-	for r := range b.dirty {
-		keys = append(keys, r)
-	}
-	slices.SortFunc(keys, func(x, y vclock.Replica) int { return cmp.Or(vclock.CompareReplicas(x, y)) })
-	f := presenceFrame{Type: FramePresence, Channel: channel}
-	size := 0
-	for _, r := range keys {
-		if len(f.Entries) == maxPresence || size > packTarget {
-			break
-		}
-		delete(b.dirty, r)
-		p := e.entries[r]
-		if p == nil {
-			continue
-		}
-		entry := presenceEntry{Key: r[:], Counter: p.counter, Value: p.value, Stamp: p.stamp}
-		if !p.gone {
-			left := p.expires.Sub(now)
-			entry.TTL = uint64(max(1, left.Milliseconds()))
-		}
-		size += len(p.value) + len(p.stamp) + 32
-		f.Entries = append(f.Entries, entry)
-	}
-	if len(b.dirty) == 0 {
-		b.sentAt = now
-	}
-	if len(f.Entries) == 0 {
-		return nil
-	}
-	return encode(f)
 }

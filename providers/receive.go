@@ -80,6 +80,9 @@ func (s *Session) receive(t FrameType, frame []byte) error {
 		return s.clock(t, data)
 	case FramePresence:
 		f, err := decode[presenceFrame](t, frame)
+		if err == nil && len(f.Entries) > maxPresence {
+			err = &FrameError{Type: t, Reason: fmt.Sprintf("has %d entries; at most %d", len(f.Entries), maxPresence)}
+		}
 		if err == nil && s.box != nil {
 			s.opt.Ephemeral.receive(s.box, f.Entries)
 		}

@@ -230,7 +230,12 @@ func (s *Session) Refuse(r *RefusedError) {
 	if s.phase == phaseEnded {
 		return
 	}
-	s.refusing, s.tell = r, tellRefuse
+	s.refusing = r
+	if s.tell&tellOpen != 0 {
+		s.tell = 0 // the peer has not heard of it
+	} else {
+		s.tell = tellRefuse
+	}
 	s.events.add(Refused{s.channel, s.document, r.Code, r.Dot, r.Reason, false})
 	s.end()
 }
