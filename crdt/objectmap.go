@@ -90,6 +90,18 @@ func (m ObjectMap[K, O]) Create(tx runtime.Tx, key K, args any, init func(*O) er
 	return finishChild(s, st.children[string(k)].node, init)
 }
 
+// GetOrSet returns the object under key, and makes one as Set does where there is none. Two replicas that do so at once
+// make two objects, of which one wins; where both should be kept as one, use a LazyMap. Errors: those of Set.
+func (m ObjectMap[K, O]) GetOrSet(tx runtime.Tx, key K, init func(*O) error) (*O, error) {
+	if err := tx.Writable(m.node); err != nil {
+		return nil, err
+	}
+	if o, ok := m.Get(tx, key); ok {
+		return o, nil
+	}
+	return m.Set(tx, key, init)
+}
+
 // Get returns the object under key; false if there is none. Cost: O(1), one allocation, and a look-up for each field.
 func (m ObjectMap[K, O]) Get(tx runtime.Tx, key K) (*O, bool) {
 	c, ok := m.find(tx, key)
