@@ -138,7 +138,20 @@ func (q *eventQueue) claim() bool {
 // drain delivers what is queued unless somebody else is at it; own says that the caller has claimed that, and that there
 // is a direct event.
 func (r *Runtime) drain(own bool) {
+	if !own && r.events.pending.Load() == 0 {
+		return
+	}
+	r.drainAll(own)
+}
+
+func (r *Runtime) drainAll(own bool) {
 	q := &r.events
+	claimed := own
+	defer func() {
+		if claimed {
+			q.done.Add(1) // a handler ended its goroutine: others go on delivering
+		}
+	}()
 	if own {
 		r.deliver(&q.direct)
 		q.direct.update.Data, q.direct.update.Origin = nil, nil
@@ -147,10 +160,11 @@ func (r *Runtime) drain(own bool) {
 		}
 	}
 	for {
-		if !own {
+		if !claimed {
 			if q.pending.Load() == 0 || !r.claimQueue() {
 				return
 			}
+			claimed = true
 		}
 		for q.pending.Load() > 0 {
 			q.mu.Lock()
@@ -162,8 +176,8 @@ func (r *Runtime) drain(own bool) {
 				q.pending.Add(-1)
 			}
 		}
+		claimed = false
 		q.done.Add(1)
-		own = false
 	}
 }
 
