@@ -168,13 +168,12 @@ func (r *Runtime) drainAll(own bool) {
 		}
 		for q.pending.Load() > 0 {
 			q.mu.Lock()
-			batch := q.queue
-			q.queue = nil
+			e := q.queue[0]
+			q.queue[0] = queuedEvent{}
+			q.queue = q.queue[1:]
 			q.mu.Unlock()
-			for i := range batch {
-				r.deliver(&batch[i])
-				q.pending.Add(-1)
-			}
+			q.pending.Add(-1)
+			r.deliver(&e)
 		}
 		claimed = false
 		q.done.Add(1)

@@ -26,4 +26,24 @@ func TestHandlerThatEndsItsGoroutine(t *testing.T) {
 	if heard != 2 {
 		t.Errorf("%d of 2 updates were heard of", heard)
 	}
+	stop := d.OnUpdate(func(u runtime.Update) {
+		if heard == 4 {
+			goruntime.Goexit() // in the middle of what is queued
+		}
+		if u.Local && heard < 6 {
+			d.add("z")
+		}
+	})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		d.add("y")
+	}()
+	<-done
+	stop()
+	before := heard
+	d.add("end")
+	if heard <= before {
+		t.Error("events have stopped")
+	}
 }
