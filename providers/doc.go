@@ -8,19 +8,23 @@
 //   - [Conn] drives a Mux over a [Link]. It is what most programs use.
 //   - [Keeper] ties a runtime to a [Store], so that "saved" means durable.
 //
-// A connection between two replicas in one process:
+// A client of a link a:
 //
-//	here, there := mem.Pipe()
-//	go serve(there)
-//	c, err := providers.NewConn(here, &providers.ConnOptions{Handle: func(c *providers.Conn, e providers.Event) {
-//		switch e := e.(type) {
-//		case providers.Admitted:
-//			c.Do(func(m *providers.Mux) { m.Open(rt, "notes", nil) })
-//		case providers.Saved:
-//			fmt.Println("all is safe:", e.All)
-//		}
-//	}})
-//	err = c.Run(ctx)
+//	client, _ := providers.NewConn(a, &providers.ConnOptions{
+//		Handle: func(c *providers.Conn, e providers.Event) {
+//			switch e := e.(type) {
+//			case providers.Admitted:
+//				c.Do(func(m *providers.Mux) { m.Open(doc, "notes", nil) })
+//			case providers.Synced:
+//				doc.Transact(func(tx runtime.Tx) error { return text.Insert(tx, 0, "hello") })
+//			case providers.Saved:
+//				fmt.Println(e.Document, "is", e.Level)
+//				c.Do(func(m *providers.Mux) { m.End(providers.CodeNone, "done") })
+//			}
+//		},
+//	})
+//
+// The example of this package has both sides.
 //
 // # How a session sends
 //

@@ -288,7 +288,7 @@ func TestReplayTellsWhatDiffers(t *testing.T) {
 	outside.Txns[2].Patches[0].Pos = 99
 	b.trace("outside.json", outside)
 	_, err = b.run(1, "replay", "outside.json")
-	b.contains(err, "transaction 2", "range")
+	b.contains(err, "transaction 2", "index 99 is outside of")
 }
 
 func TestReplayRefusesBadFiles(t *testing.T) {
