@@ -201,7 +201,7 @@ func TestBadUpdates(t *testing.T) {
 		code   providers.Code
 	}{
 		{"transfer too big", [][]byte{frame(t, 13, 1, 1, uint64(1)<<50)}, providers.CodeTooBig},
-		{"garbage as an update", [][]byte{frame(t, 13, 1, 1, 1), frame(t, 14, 1, []byte{1}), frame(t, 15, 1, 0xA016D052)}, providers.CodeCorrupt},
+		{"garbage as an update", [][]byte{frame(t, 13, 1, 1, 1), frame(t, 14, 1, []byte{1}), frame(t, 15, 1, uint32(0xA016D052))}, providers.CodeCorrupt},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWire(t, newNode(t, 1, runtime.Options{}), newNode(t, 2, runtime.Options{}), nil, nil)

@@ -259,6 +259,8 @@ func TestBadStates(t *testing.T) {
 			switch p := p.(type) {
 			case int:
 				b = binary.AppendUvarint(b, uint64(p))
+			case uint64:
+				b = binary.AppendUvarint(b, p)
 			case []byte:
 				b = append(b, p...)
 			case string:
@@ -271,24 +273,24 @@ func TestBadStates(t *testing.T) {
 	with := func(rest ...any) []byte { return canonical(append(append([]any{}, head...), rest...)...) }
 	for name, c := range map[string][]byte{
 		"nothing":            {},
-		"huge replicas":      canonical(1 << 62),
+		"huge replicas":      canonical(uint64(1 << 62)),
 		"unsorted":           canonical(2, id9(2), id9(1), 1, 1, 1, 0, 1, 0, 0),
 		"replica twice":      canonical(2, id9(2), id9(2), 1, 1, 1, 0, 1, 0, 0),
 		"nil replica":        canonical(1, make([]byte, 16), 1, 1, 0, 1, 0, 0),
 		"end 0":              canonical(1, one[:], 0, 1, 0, 0, 0, 0),
-		"end beyond 2^53":    canonical(1, one[:], 1<<53+1, 1, 0, 1, 0, 0),
+		"end beyond 2^53":    canonical(1, one[:], uint64(1<<53+1), 1, 0, 1, 0, 0),
 		"no heads":           canonical(1, one[:], 1, 0, 1, 0, 0),
 		"head beyond":        canonical(1, one[:], 1, 1, 1, 1, 0, 0),
 		"two heads of one":   canonical(1, one[:], 1, 2, 0, 0, 1, 0, 0),
 		"lamport over sum":   canonical(1, one[:], 1, 1, 0, 2, 0, 0),
 		"lamport 0":          canonical(1, one[:], 1, 1, 0, 0, 0, 0),
 		"lamport of nothing": canonical(0, 0, 1, 0, 0),
-		"huge kinds":         with(1 << 62),
+		"huge kinds":         with(uint64(1 << 62)),
 		"kinds unsorted":     with(2, 0, "b/", 0, "a/", 0),
 		"kind twice":         with(2, 0, "b/", 0, "b/", 0),
 		"kind spelled out":   with(1, 0, "text", 0),
 		"kind unknown code":  with(1, 999, 0),
-		"huge objects":       with(0, 1<<62),
+		"huge objects":       with(0, uint64(1<<62)),
 		"object of no kind":  with(0, 1, 0, "n", 0),
 		"class 3":            with(1, 0, "k/", 1, 3, "n", 0),
 		"parent of first":    with(1, 0, "k/", 1, 2, 1, 0, "key", 0),
