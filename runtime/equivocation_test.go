@@ -61,6 +61,13 @@ func TestEquivocation(t *testing.T) {
 		}
 		b.want("first x")
 	})
+	t.Run("begins inside of an applied one", func(t *testing.T) {
+		a, twin, b := open(t, 1), open(t, 1), open(t, 2)
+		b.take(a.add("x", "y"))
+		twin.add("x")
+		wantEquivocation(t, b, twin.add("z"), dotOf(a, 1))
+		b.want("x y")
+	})
 	t.Run("evicted from history", func(t *testing.T) {
 		a, twin := open(t, 1), open(t, 1)
 		b := open(t, 2, func(o *runtime.Options) { o.History.Off = true })

@@ -188,15 +188,15 @@ func (h *history) evict() {
 
 func (h *history) over() bool { return h.messages > h.opts.Messages || h.bytes > h.opts.Bytes }
 
-// find returns the bytes of the message that begins with a dot.
-func (h *history) find(r *Runtime, rep Rep, start uint64) ([]byte, bool) {
+// find returns the bytes of the message that holds a dot.
+func (h *history) find(r *Runtime, rep Rep, seq uint64) ([]byte, bool) {
 	list := h.of[rep]
-	i := sort.Search(len(list), func(i int) bool { return list[i].end > start })
-	if i == len(list) {
+	i := sort.Search(len(list), func(i int) bool { return list[i].end > seq })
+	if i == len(list) || list[i].start > seq {
 		return nil, false
 	}
-	for m := range list[i].since(r, start) {
-		return m.data, m.start == start
+	for m := range list[i].since(r, seq) {
+		return m.data, true
 	}
 	return nil, false
 }
