@@ -83,9 +83,13 @@ func writeOver(w *runtime.OpWriter, code0, code1 byte, dots []runtime.LocalDot) 
 	}
 }
 
-// writeRuns writes dots, which it sorts, run-length coded: the number of replicas; for each its last dot, the number of
-// runs less one, and downwards for each run its length less one, with the gap less one before each but the first. The
-// last dot stands first so that the message's table tells how far the operation reaches.
+// writeRuns writes dots, which it sorts, run-length coded; it is how every operation names what it replaces or removes:
+//
+//	runs := uvarint(replicas) group*
+//	group := last dot, run, (uvarint(gap - 1), run)*     from the last run of the replica to the first
+//	run := uvarint((dots - 1)<<1 | another run follows)
+//
+// The last dot stands first so that the message's table tells how far the operation reaches.
 func writeRuns(w *runtime.OpWriter, dots []runtime.LocalDot) {
 	runs := runsOf(dots)
 	groups := 0
@@ -95,31 +99,34 @@ func writeRuns(w *runtime.OpWriter, dots []runtime.LocalDot) {
 		}
 	}
 	w.Uvarint(uint64(groups))
-	for i := len(runs) - 1; i >= 0; {
-		j := i
-		for j > 0 && runs[j-1].rep == runs[i].rep {
-			j--
+	for i := len(runs) - 1; i >= 0; i-- {
+		r := runs[i]
+		if last := i == len(runs)-1 || runs[i+1].rep != r.rep; last {
+			w.Ref(runtime.LocalDot{Rep: r.rep, Seq: r.hi})
+		} else {
+			w.Uvarint(runs[i+1].lo - r.hi - 2)
 		}
-		w.Ref(runtime.LocalDot{Rep: runs[i].rep, Seq: runs[i].hi})
-		w.Uvarint(uint64(i - j))
-		for k := i; k >= j; k-- {
-			if k < i {
-				w.Uvarint(runs[k+1].lo - runs[k].hi - 2)
-			}
-			w.Uvarint(runs[k].hi - runs[k].lo)
+		more := uint64(0)
+		if i > 0 && runs[i-1].rep == r.rep {
+			more = 1
 		}
-		i = j - 1
+		w.Uvarint((r.hi-r.lo)<<1 | more)
 	}
 }
 
 // readRuns appends what writeRuns wrote to runs, which is empty: sorted by (Rep, Seq), and apart.
 func readRuns(r *runtime.Reader, runs []dotRun) []dotRun {
-	for range r.Count("replicas", 4) {
+	for range r.Count("replicas", 3) {
 		d := r.Dot("last dot")
-		n := r.Uvarint("runs")
 		top := d.Seq + 1
-		for i := uint64(0); i <= n && r.Err() == nil; i++ {
-			if i > 0 {
+		for more := true; more && r.Err() == nil; {
+			head := r.Uvarint("run")
+			if more = head&1 != 0; head>>1 >= top {
+				r.Fail("run", runtime.ErrCorrupt)
+				break
+			}
+			runs = append(runs, dotRun{d.Rep, top - 1 - head>>1, top - 1})
+			if top -= head>>1 + 1; more {
 				gap := r.Uvarint("gap")
 				if gap >= top {
 					r.Fail("gap", runtime.ErrCorrupt)
@@ -127,13 +134,6 @@ func readRuns(r *runtime.Reader, runs []dotRun) []dotRun {
 				}
 				top -= gap + 1
 			}
-			length := r.Uvarint("run")
-			if length >= top {
-				r.Fail("run", runtime.ErrCorrupt)
-				break
-			}
-			runs = append(runs, dotRun{d.Rep, top - 1 - length, top - 1})
-			top -= length + 1
 		}
 	}
 	slices.SortFunc(runs, func(a, b dotRun) int { return compareLocal(a.first(), b.first()) })

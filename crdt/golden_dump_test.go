@@ -180,22 +180,14 @@ func (d *dumper) entryOp(keyed, values bool) {
 // runs prints dots as runs, downwards by replica.
 func (d *dumper) runs() {
 	for range d.uvarint("replicas") {
-		d.dot("last dot")
-		n := d.uvarint("  runs - 1")
-		for i := range n + 1 {
-			if i > 0 {
-				d.uvarint("  gap - 1")
-			}
-			d.uvarint("  dots of the run - 1")
-		}
-	}
-}
-
-// refs prints dots as a list of runs.
-func (d *dumper) refs() {
-	for range d.uvarint("runs that go") {
 		d.dot("  last dot")
-		d.uvarint("  dots before it")
+		for more := true; more; {
+			v, n := d.peek(d.at)
+			more = v&1 != 0
+			if d.row(n, "    dots of the run %d, another run: %v", v>>1+1, more); more {
+				d.uvarint("    dots between - 1")
+			}
+		}
 	}
 }
 
@@ -211,7 +203,7 @@ func (d *dumper) objectMapOp() {
 	if code == 2 {
 		d.counted("arguments")
 	}
-	d.refs()
+	d.runs()
 }
 
 func (d *dumper) objectSetOp() {
@@ -224,7 +216,7 @@ func (d *dumper) objectSetOp() {
 		d.kind()
 		d.value("arguments")
 	case 3:
-		d.refs()
+		d.runs()
 	}
 }
 

@@ -27,14 +27,14 @@ func TestNestedBytes(t *testing.T) {
 	set := func(key string, args any) func(tx runtime.Tx) error {
 		return func(tx runtime.Tx) error { _, err := top.Subs.Create(tx, key, args, nil); return err }
 	}
-	//                                      code kind key        [arguments] refs: runs, replica, distance, before
+	//                                      code kind key        [arguments] runs: replicas, replica, distance, (dots - 1)<<1 | more
 	contains("set", commitTx(t, rt, set("k", nil)), "01 0e 02 61 6b 00")
 	contains("set over one", commitTx(t, rt, set("k", nil)), "01 0e 02 61 6b 01 00 01 00")
 	contains("set with arguments", commitTx(t, rt, set("j", true)), "02 0e 02 61 6a 01 f5 00")
 	contains("delete", commitTx(t, rt, func(tx runtime.Tx) error { return top.Subs.Delete(tx, "k") }), "03 02 61 6b 01 00 02 00")
 	commitTx(t, rt, set("l", nil))
 	commitTx(t, rt, set("m", nil))
-	contains("clear", commitTx(t, rt, func(tx runtime.Tx) error { return top.Subs.Clear(tx) }), "04 02 00 04 00 00 01 01")
+	contains("clear", commitTx(t, rt, func(tx runtime.Tx) error { return top.Subs.Clear(tx) }), "04 01 00 01 03 00 00")
 	contains("add", commitTx(t, rt, func(tx runtime.Tx) error { _, err := top.Notes.Add(tx, nil); return err }), "01 0d")
 	contains("add with arguments", commitTx(t, rt, func(tx runtime.Tx) error {
 		_, err := top.Notes.Create(tx, 7, nil)

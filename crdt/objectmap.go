@@ -83,7 +83,7 @@ func (m ObjectMap[K, O]) Create(tx runtime.Tx, key K, args any, init func(*O) er
 	if enc != nil {
 		w.Bytes(enc)
 	}
-	writeRefs(w, m.node.Runtime(), st.dotsAt(string(k)))
+	writeRuns(w, st.dotsAt(string(k)))
 	if err := w.Apply(1); err != nil {
 		return nil, err
 	}
@@ -204,7 +204,7 @@ func (m ObjectMap[K, O]) Delete(tx runtime.Tx, key K) error {
 	}
 	w.Byte(mapDelete)
 	w.Bytes(k)
-	writeRefs(w, m.node.Runtime(), dots)
+	writeRuns(w, dots)
 	return w.Apply(1)
 }
 
@@ -224,7 +224,7 @@ func (m ObjectMap[K, O]) Clear(tx runtime.Tx) error {
 		return nil
 	}
 	w.Byte(mapClear)
-	writeRefs(w, m.node.Runtime(), dots)
+	writeRuns(w, dots)
 	return w.Apply(1)
 }
 

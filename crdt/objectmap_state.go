@@ -11,11 +11,12 @@ import (
 
 // Operation codes of an ObjectMap. These numbers are part of format version 1 and must not change.
 //
-//	set      := 1 kind bytes(key) refs
-//	set      := 2 kind bytes(key) bytes(arguments) refs
-//	delete   := 3 bytes(key) refs
-//	clear    := 4 refs
-//	refs     := count (last dot, number of dots before it)*, the dots of the children that go
+//	set      := 1 kind bytes(key) runs
+//	set      := 2 kind bytes(key) bytes(arguments) runs
+//	delete   := 3 bytes(key) runs
+//	clear    := 4 runs
+//
+// runs, see writeRuns, are the dots of the children that go.
 const (
 	mapSet     = 1
 	mapSetArgs = 2
@@ -168,8 +169,8 @@ func (st *objectMapState) Apply(op *runtime.Op) error {
 	if code == mapSetArgs {
 		args = op.Bytes("arguments")
 	}
-	var buf [4]refRun
-	gone := named(readRefs(op, buf[:0]))
+	var few [4]dotRun
+	gone := readRuns(&op.Reader, few[:0])
 	if err := doneOp(op); err != nil {
 		return err
 	}
@@ -179,7 +180,7 @@ func (st *objectMapState) Apply(op *runtime.Op) error {
 		}
 	}
 	if code == mapClear {
-		st.clear(op, gone.sorted())
+		st.clear(op, gone)
 		return nil
 	}
 	if err := runtime.CanonicalKey(key); err != nil {
@@ -190,12 +191,12 @@ func (st *objectMapState) Apply(op *runtime.Op) error {
 			return err
 		}
 	}
-	st.change(op, string(key), kind, string(args), gone.sorted())
+	st.change(op, string(key), kind, string(args), gone)
 	return nil
 }
 
 // change removes the children of a key that are named, and adds one if kind is not empty.
-func (st *objectMapState) change(op *runtime.Op, key, kind, args string, gone named) {
+func (st *objectMapState) change(op *runtime.Op, key, kind, args string, gone []dotRun) {
 	was := st.children[key]
 	if kind == "" && was.node == nil {
 		return
@@ -217,9 +218,9 @@ func (st *objectMapState) change(op *runtime.Op, key, kind, args string, gone na
 }
 
 // remove drops those of list that are named and returns the others.
-func (st *objectMapState) remove(op *runtime.Op, list []mapChild, gone named) []mapChild {
+func (st *objectMapState) remove(op *runtime.Op, list []mapChild, gone []dotRun) []mapChild {
 	return slices.DeleteFunc(list, func(c mapChild) bool {
-		if !gone.has(c.dot()) {
+		if !inRuns(gone, c.dot()) {
 			return false
 		}
 		op.Removed(c.dot(), 1)
@@ -228,10 +229,10 @@ func (st *objectMapState) remove(op *runtime.Op, list []mapChild, gone named) []
 	})
 }
 
-func (st *objectMapState) clear(op *runtime.Op, gone named) {
+func (st *objectMapState) clear(op *runtime.Op, gone []dotRun) {
 	var hit []string
 	for key, c := range st.children {
-		if gone.has(c.dot()) || slices.ContainsFunc(c.hidden(), func(h mapChild) bool { return gone.has(h.dot()) }) {
+		if inRuns(gone, c.dot()) || slices.ContainsFunc(c.hidden(), func(h mapChild) bool { return inRuns(gone, h.dot()) }) {
 			hit = append(hit, key)
 		}
 	}

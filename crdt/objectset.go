@@ -134,7 +134,7 @@ func (s ObjectSet[O]) RemoveNode(tx runtime.Tx, n *runtime.Node) error {
 	}
 	d, _ := n.Dot()
 	w.Byte(setRemove)
-	writeRefs(w, s.node.Runtime(), []runtime.LocalDot{d})
+	writeRuns(w, []runtime.LocalDot{d})
 	return w.Apply(1)
 }
 
@@ -154,7 +154,7 @@ func (s ObjectSet[O]) Clear(tx runtime.Tx) error {
 		dots = append(dots, d)
 	}
 	w.Byte(setRemove)
-	writeRefs(w, s.node.Runtime(), dots)
+	writeRuns(w, dots)
 	return w.Apply(1)
 }
 

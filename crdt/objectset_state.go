@@ -11,7 +11,7 @@ import (
 //
 //	add    := 1 kind
 //	add    := 2 kind arguments
-//	remove := 3 refs, as in an ObjectMap
+//	remove := 3 runs, see writeRuns
 const (
 	setAdd     = 1
 	setAddArgs = 2
@@ -125,20 +125,20 @@ func (st *objectSetState) Apply(op *runtime.Op) error {
 }
 
 func (st *objectSetState) applyRemove(op *runtime.Op) error {
-	var buf [4]refRun
-	gone := named(readRefs(op, buf[:0])).sorted()
+	var few [4]dotRun
+	gone := readRuns(&op.Reader, few[:0])
 	if err := doneOp(op); err != nil {
 		return err
 	}
 	total := uint64(0)
 	for _, x := range gone {
-		total += x.n
+		total += x.hi - x.lo + 1
 	}
 	var dots []runtime.LocalDot
 	if total <= uint64(len(st.children)) {
 		for _, x := range gone {
-			for i := uint64(0); i < x.n; i++ {
-				d := runtime.LocalDot{Rep: x.last.Rep, Seq: x.last.Seq - i}
+			for seq := x.lo; seq <= x.hi; seq++ {
+				d := runtime.LocalDot{Rep: x.rep, Seq: seq}
 				if st.children[d].node != nil {
 					dots = append(dots, d)
 				}
@@ -146,16 +146,13 @@ func (st *objectSetState) applyRemove(op *runtime.Op) error {
 		}
 	} else {
 		for d := range st.children {
-			if gone.has(d) {
+			if inRuns(gone, d) {
 				dots = append(dots, d)
 			}
 		}
 	}
 	slices.SortFunc(dots, st.node.Runtime().CompareDots)
-	for i, d := range dots {
-		if i > 0 && d == dots[i-1] {
-			continue // named twice
-		}
+	for _, d := range dots {
 		op.Removed(d, 1)
 		st.remove(d)
 	}

@@ -119,12 +119,12 @@ func TestOperationBytes(t *testing.T) {
 		{a, "remove element", func(tx runtime.Tx) error { return a.s.Remove(tx, "e") }, "0400016165"},
 		{a, "set key", func(tx runtime.Tx) error { return a.m.Set(tx, "k", "") }, "01616b60"},
 		{b, "concurrent", func(tx runtime.Tx) error { return b.m.Set(tx, "k", "") }, "01616b60"},
-		{a, "write over many", func(tx runtime.Tx) error { return a.m.Set(tx, "k", "x") }, "0302010000000001" + "00" + "00" + "616b6178"},
+		{a, "write over many", func(tx runtime.Tx) error { return a.m.Set(tx, "k", "x") }, "03" + "02" + "010000" + "000100" + "616b6178"},
 		{a, "delete key", func(tx runtime.Tx) error { return a.m.Delete(tx, "k") }, "040001616b"},
 		{a, "set three", func(tx runtime.Tx) error {
 			return errors.Join(a.m.Set(tx, "1", ""), a.m.Set(tx, "2", ""), a.r.Set(tx, ""), a.m.Set(tx, "3", ""))
 		}, "01613360"},
-		{a, "clear", func(tx runtime.Tx) error { return a.m.Clear(tx) }, "060100010100" + "0001"},
+		{a, "clear", func(tx runtime.Tx) error { return a.m.Clear(tx) }, "06" + "01" + "000101" + "0002"},
 	}
 	for _, s := range steps {
 		m := s.doc.edit(s.op)
