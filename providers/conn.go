@@ -78,7 +78,7 @@ func NewConn(link Link, o *ConnOptions) (*Conn, error) {
 		}
 	}
 	mo := c.opt.Mux
-	mo.wake = c.kick
+	mo.Wake = c.kick
 	var err error
 	c.mux, err = NewMux(&mo)
 	return c, err

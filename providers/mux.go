@@ -24,8 +24,9 @@ type MuxOptions struct {
 	Heartbeat time.Duration
 	// HelloAfter bounds the wait for the peer's hello, and for the answer to an Admission; default 5 s.
 	HelloAfter time.Duration
-
-	wake func()
+	// Wake tells the driver that a document has something to send. It is called by any goroutine, also with locks held and
+	// from inside of the Mux's own methods: it must not block, nor call the Mux. Conn sets its own.
+	Wake func()
 }
 
 func (o *MuxOptions) fill() error {

@@ -151,7 +151,7 @@ func (m *Mux) options(o *Options) *Options {
 	if o != nil {
 		c = *o
 	}
-	c.wake, c.grants = m.opt.wake, m.grants
+	c.wake, c.grants = m.opt.Wake, m.grants
 	return &c
 }
 
