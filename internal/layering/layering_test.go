@@ -41,7 +41,8 @@ var layers = []struct {
 var kits = []string{"internal/converge/...", "providers/providertest"}
 
 // dependencies are the modules that the libraries may need outside of tests. What is heavy goes into a nested module.
-var dependencies = []string{"github.com/google/uuid", "github.com/fxamacker/cbor/v2", "github.com/klauspost/compress"}
+var dependencies = []string{"github.com/google/uuid", "github.com/fxamacker/cbor/v2", "github.com/klauspost/compress",
+	"github.com/coder/websocket", "golang.org/x/time"}
 
 // pure are the packages that start no goroutine.
 var pure = []string{"vclock", "runtime", "crdt", "internal/sequence", "internal/bitcol"}
