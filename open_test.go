@@ -25,7 +25,7 @@ func TestOpenErrors(t *testing.T) {
 	if _, err := weft.Open(nil, func(weft.Tx, *Board) error { return boom }); !errors.Is(err, boom) {
 		t.Errorf("genesis: %v", err)
 	}
-	if _, err := weft.Open[Board](&weft.Options{Limits: weft.Limits{Depth: -1}}); !errors.Is(err, weft.ErrInvalidOptions) {
+	if _, err := weft.Open[Board](&weft.Options{Limits: weft.Limits{NameBytes: -1}}); !errors.Is(err, weft.ErrInvalidOptions) {
 		t.Errorf("options: %v", err)
 	}
 }

@@ -117,7 +117,10 @@ func readChildren(r *runtime.StateReader, keyed bool, add func(c *madeChild, key
 
 // createChild makes the object of an entry; it must not stand elsewhere or be of another kind.
 func createChild(n *runtime.Node, d runtime.LocalDot, kind string) (*runtime.Node, error) {
-	c := n.Create(d, kind)
+	c, err := n.Create(d, kind)
+	if err != nil {
+		return nil, err
+	}
 	if c.Kind() != kind || c.Parent() != n {
 		return nil, fmt.Errorf("%w: object %s stands in two places", runtime.ErrCorrupt, c)
 	}
@@ -156,31 +159,6 @@ func bindNew[O any](s *shape, n *runtime.Node) (*O, error) {
 	return o, nil
 }
 
-// checkDepth returns *runtime.LimitError if a child of n with this shape would be nested too deeply.
-func checkDepth(n *runtime.Node, s *shape) error { return checkLevels(n, 1+s.depth) }
-
-// checkLevels returns *runtime.LimitError if n may not have so many levels of objects below it.
-func checkLevels(n *runtime.Node, levels int) error {
-	most := n.Runtime().Limits().Depth
-	depth := levels
-	for p := n.Parent(); p != nil; p = p.Parent() {
-		depth++
-	}
-	if depth > most {
-		return &runtime.LimitError{Name: "Depth", Got: uint64(depth), Max: uint64(most)}
-	}
-	return nil
-}
-
-// checkMade is checkLevels for a child that an operation from elsewhere makes: one that is too deep makes no sense
-// anywhere.
-func checkMade(n *runtime.Node) error {
-	if err := checkLevels(n, 1); err != nil {
-		return fmt.Errorf("%w: %w", runtime.ErrInvalidOp, err)
-	}
-	return nil
-}
-
 // beginChild starts the operation on container n that makes a child of O's shape.
 func beginChild[O any](tx runtime.Tx, n *runtime.Node, args any) (w *runtime.OpWriter, s *shape, enc []byte, err error) {
 	if err := tx.Writable(n); err != nil {
@@ -192,7 +170,7 @@ func beginChild[O any](tx runtime.Tx, n *runtime.Node, args any) (w *runtime.OpW
 	if err := n.Runtime().CheckKind(s.kind); err != nil {
 		return nil, nil, nil, err
 	}
-	if err := checkDepth(n, s); err != nil {
+	if err := n.CheckDepth(1 + s.depth); err != nil {
 		return nil, nil, nil, err
 	}
 	if args != nil {

@@ -59,7 +59,7 @@ func (m LazyMap[K, O]) At(tx runtime.Tx, key K) (*O, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkDepth(m.node, s); err != nil {
+	if err := m.node.CheckDepth(1 + s.depth); err != nil {
 		return nil, err
 	}
 	n, err := m.node.Implicit(string(k), s.kind)

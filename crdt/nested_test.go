@@ -945,14 +945,14 @@ func TestConcurrentSets(t *testing.T) {
 }
 
 func TestObjectDepth(t *testing.T) {
-	rt, top := mustFolder(t, &runtime.Options{Limits: runtime.Limits{Depth: 9}})
+	rt, top := mustFolder(t, nil)
 	err := rt.Transact(func(tx runtime.Tx) error {
 		f := top // "top" is at 0, subs at 1, its child at 2, ...
-		for i := range 10 {
+		for i := range runtime.MaxDepth {
 			sub, err := f.Subs.Set(tx, "x", nil)
 			if err != nil {
 				var limit *runtime.LimitError
-				if !errors.As(err, &limit) || limit.Name != "Depth" || i != 3 {
+				if !errors.As(err, &limit) || limit.Name != "Depth" || i != 255 {
 					t.Errorf("level %d: %v", i, err)
 				}
 				return nil
@@ -965,9 +965,15 @@ func TestObjectDepth(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	other, _ := mustFolder(t, &runtime.Options{Limits: runtime.Limits{Depth: 9}})
+	other, _ := mustFolder(t, nil)
 	feed(t, other, savedState(t, rt))
 	sameDocs(t, rt, other)
+	if err := rt.Check(); err != nil {
+		t.Error(err)
+	}
+	if data, err := rt.MarshalJSON(); err != nil || strings.Count(string(data), `"x"`) != 255 {
+		t.Errorf("%d levels in the JSON view, %v", strings.Count(string(data), `"x"`), err)
+	}
 }
 
 func TestRefs(t *testing.T) {

@@ -62,25 +62,41 @@ func (st *objectListState) takeOne(e lid) {
 
 // insertLocal applies and writes the insert of n objects.
 func (st *objectListState) insertLocal(w *runtime.OpWriter, i, n int, kind string) ([]*runtime.Node, error) {
+	made, err := st.create(w.Dot(), n, kind)
+	if err != nil {
+		return nil, err
+	}
 	st.begin()
 	o, first, err := st.insert(w, "ObjectList.Insert", i, n)
 	if err != nil {
+		st.dropAll(made)
 		return nil, err
 	}
 	writeOrigin(w, listInsert, o)
 	w.Kind(kind)
-	d := w.Dot()
 	w.Commit(n)
-	st.create(first, d, n, kind)
-	return st.nodes[first : int(first)+n], nil
+	st.grow()
+	copy(st.nodes[first:], made)
+	return made, nil
 }
 
-// create makes the objects of n elements.
-func (st *objectListState) create(first lid, d runtime.LocalDot, n int, kind string) {
-	st.grow()
-	for k := range n {
-		st.nodes[int(first)+k] = st.node.Create(d, kind)
-		d.Seq++
+// create makes the objects of n elements whose dots begin with d: all, or on error none.
+func (st *objectListState) create(d runtime.LocalDot, n int, kind string) ([]*runtime.Node, error) {
+	made := make([]*runtime.Node, 0, n)
+	for ; len(made) < n; d.Seq++ {
+		c, err := st.node.Create(d, kind)
+		if err != nil {
+			st.dropAll(made)
+			return nil, err
+		}
+		made = append(made, c)
+	}
+	return made, nil
+}
+
+func (st *objectListState) dropAll(made []*runtime.Node) {
+	for _, c := range made {
+		st.node.Drop(c)
 	}
 }
 
@@ -192,12 +208,18 @@ func (st *objectListState) applyInsert(op *runtime.Op, head byte) error {
 	if err := doneOp(op); err != nil {
 		return err
 	}
-	st.begin()
-	first, err := st.integrate(op, o)
+	made, err := st.create(op.Dot, op.Dots, kind)
 	if err != nil {
 		return err
 	}
-	st.create(first, op.Dot, op.Dots, kind)
+	st.begin()
+	first, err := st.integrate(op, o)
+	if err != nil {
+		st.dropAll(made)
+		return err
+	}
+	st.grow()
+	copy(st.nodes[first:], made)
 	return nil
 }
 

@@ -186,27 +186,28 @@ func (st *objectMapState) Apply(op *runtime.Op) error {
 	if err := runtime.CanonicalKey(key); err != nil {
 		return err
 	}
+	var made *runtime.Node
 	if kind != "" {
-		if err := checkMade(st.node); err != nil {
+		if made, err = st.node.Create(op.Dot, kind); err != nil {
 			return err
 		}
 	}
-	st.change(op, string(key), kind, string(args), gone)
+	st.change(op, string(key), made, string(args), gone)
 	return nil
 }
 
-// change removes the children of a key that are named, and adds one if kind is not empty.
-func (st *objectMapState) change(op *runtime.Op, key, kind, args string, gone []dotRun) {
+// change removes the children of a key that are named, and adds made, if there is one.
+func (st *objectMapState) change(op *runtime.Op, key string, made *runtime.Node, args string, gone []dotRun) {
 	was := st.children[key]
-	if kind == "" && was.node == nil {
+	if made == nil && was.node == nil {
 		return
 	}
 	rest := was.list()
 	if len(gone) > 0 {
 		rest = st.remove(op, rest, gone)
 	}
-	if kind != "" {
-		c := mapChild{node: st.node.Create(op.Dot, kind), lamport: op.Lamport}
+	if made != nil {
+		c := mapChild{node: made, lamport: op.Lamport}
 		if args != "" {
 			c.more = &mapMore{args: args}
 		}

@@ -117,10 +117,11 @@ func (st *objectSetState) Apply(op *runtime.Op) error {
 			return err
 		}
 	}
-	if err := checkMade(st.node); err != nil {
+	n, err := st.node.Create(op.Dot, kind)
+	if err != nil {
 		return err
 	}
-	st.add(op.Dot, setChild{st.node.Create(op.Dot, kind), op.Lamport, string(args)})
+	st.add(op.Dot, setChild{n, op.Lamport, string(args)})
 	return nil
 }
 

@@ -9,19 +9,16 @@ import (
 
 // Exporter renders a document for people and other programs; see Object.Export.
 type Exporter struct {
-	rt    *Runtime
-	depth int
+	rt *Runtime
 	// Value renders a CBOR value; set by the runtime.
 	Value func(cbor []byte) any
 }
 
 // Node renders a nested object.
 func (x *Exporter) Node(n *Node) any {
-	if n == nil || x.depth > x.rt.limits.Depth {
+	if n == nil {
 		return nil
 	}
-	x.depth++
-	defer func() { x.depth-- }()
 	if n.opaque != nil || n.obj == nil {
 		return map[string]any{"$opaque": n.kind.name}
 	}

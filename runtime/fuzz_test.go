@@ -21,7 +21,7 @@ func survives(t *testing.T, data []byte) {
 		return r
 	}
 	small := func(o *runtime.Options) {
-		o.Limits = runtime.Limits{MessageBytes: 4096, StateBytes: 8192, DecodedBytes: 1 << 20, Replicas: 50, Depth: 20}
+		o.Limits = runtime.Limits{MessageBytes: 4096, StateBytes: 8192, DecodedBytes: 1 << 20, Replicas: 50}
 	}
 	for _, r := range []*doc{receiver(), open(t, 9, small), open(t, 9, small, noKinds)} {
 		was := r.save()

@@ -224,8 +224,8 @@ func (m *message) parseObjects(rd *Reader, lim *Limits) {
 				o.parent = len(m.objects) - 1 - int(back)
 				o.depth = m.objects[o.parent].depth + 1
 			}
-			if o.depth > lim.Depth {
-				rd.Fail("object parent", &LimitError{"Depth", uint64(o.depth), uint64(lim.Depth)})
+			if o.depth > MaxDepth {
+				rd.Fail("object parent", &LimitError{"Depth", uint64(o.depth), MaxDepth})
 			}
 			o.key = rd.Bytes("object key")
 		case classRoot:

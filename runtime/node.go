@@ -168,24 +168,22 @@ func (n *Node) Implicit(key, kind string) (*Node, error) {
 	if len(key) > n.rt.limits.NameBytes {
 		return nil, &LimitError{"NameBytes", uint64(len(key)), uint64(n.rt.limits.NameBytes)}
 	}
+	return n.implicit(key, k)
+}
+
+// implicit finds or makes an implicit child; its only error is that of CheckDepth.
+func (n *Node) implicit(key string, k *kindInfo) (*Node, error) {
 	if c := n.kids.get(key, k); c != nil {
 		return c, nil
 	}
-	if err := n.tooDeep(); err != nil {
+	if err := n.CheckDepth(1); err != nil {
 		return nil, err
 	}
-	return n.implicit(key, k), nil
-}
-
-func (n *Node) implicit(key string, k *kindInfo) *Node {
-	c := n.kids.get(key, k)
-	if c == nil {
-		c = n.rt.newNode(k, classImplicit)
-		c.parent, c.key, c.state = n, key, n.state
-		n.rt.instantiate(c)
-		n.addKid(c)
-	}
-	return c
+	c := n.rt.newNode(k, classImplicit)
+	c.parent, c.key, c.state = n, key, n.state
+	n.rt.instantiate(c)
+	n.addKid(c)
+	return c, nil
 }
 
 // ImplicitChildren calls yield for each implicit child of this kind, of any kind if it is empty, in no order. Children
@@ -235,13 +233,22 @@ func (r *Runtime) allNodes() []*Node {
 	return nodes
 }
 
-// Create makes (or finds) the child that the operation or entry with this dot creates. Only Apply and Merge may call it.
-// It is undone when the transaction is.
-func (n *Node) Create(d LocalDot, kind string) *Node {
+// Create makes (or finds) the child that the operation or entry with this dot creates. Only Apply and Merge may call it,
+// Apply before it changes anything. It is undone when the transaction is. The error, which Apply and Merge return, says
+// that the child would be nested beyond MaxDepth: a *LimitError that wraps ErrInvalidOp too. Cost: O(depth).
+func (n *Node) Create(d LocalDot, kind string) (*Node, error) {
 	r := n.rt
 	r.table.Lock()
 	defer r.table.Unlock()
 	c := r.made[d]
+	if c == nil || c.parent == nil {
+		if err := n.CheckDepth(1); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrInvalidOp, err)
+		}
+		if err := n.CheckDepth(1 + c.height()); err != nil {
+			return nil, fmt.Errorf("%w: %w", errBuried, err)
+		}
+	}
 	if c == nil {
 		c = r.newNode(r.kind(kind), classDot)
 		c.dot = d
@@ -253,8 +260,12 @@ func (n *Node) Create(d LocalDot, kind string) *Node {
 		c.parent = n
 		r.journal = append(r.journal, undoRecord{node: c, adopt: true})
 	}
-	return c
+	return c, nil
 }
+
+// errBuried says that an object that came before its container has too much below it. Those who made it could not count,
+// since the container was opaque to them.
+var errBuried = fmt.Errorf("%w: made by a replica that does not know the kind of its container", ErrInvalidOp)
 
 // Drop ends a child made by Create, and all below it. Only Apply and Merge may call it. It is undone when the
 // transaction is.
@@ -279,10 +290,7 @@ func (r *Runtime) drop(top *Node) {
 			delete(r.made, c.dot)
 		}
 		r.journal = append(r.journal, undoRecord{node: c})
-		stack = append(stack, c.kids.all()...)
-		if cc, ok := c.obj.(Container); ok {
-			cc.Children(func(k *Node) bool { stack = append(stack, k); return true })
-		}
+		stack = c.below(stack)
 	}
 }
 
@@ -326,19 +334,41 @@ func (r *Runtime) markRolledBack(top *Node) {
 	}
 }
 
-// tooDeep returns a *LimitError if nothing may be nested below n.
-func (n *Node) tooDeep() error {
-	if most := n.rt.limits.Depth; n.depth() >= most {
-		return &LimitError{"Depth", uint64(most) + 1, uint64(most)}
+// CheckDepth returns a *LimitError if there may not be so many levels of objects below n. An edit that makes objects asks
+// before it changes anything. Cost: O(depth).
+func (n *Node) CheckDepth(levels int) error {
+	depth := levels
+	for p := n.parent; p != nil; p = p.parent {
+		depth++
+	}
+	if depth > MaxDepth {
+		return &LimitError{"Depth", uint64(depth), MaxDepth}
 	}
 	return nil
 }
 
-// depth counts the objects above n.
-func (n *Node) depth() int {
-	d := 0
-	for p := n.parent; p != nil; p = p.parent {
-		d++
+// height returns how many levels of objects are below n. Only an object that came before its container has any when it
+// is asked: one of a state that is being merged, or of an opaque container.
+func (n *Node) height() int {
+	if n == nil {
+		return 0
 	}
-	return d
+	level, h := n.below(nil), 0
+	for ; len(level) > 0; h++ {
+		var next []*Node
+		for _, c := range level {
+			next = c.below(next)
+		}
+		level = next
+	}
+	return h
+}
+
+// below appends the objects that n holds.
+func (n *Node) below(list []*Node) []*Node {
+	list = append(list, n.kids.all()...)
+	if c, ok := n.obj.(Container); ok {
+		c.Children(func(k *Node) bool { list = append(list, k); return true })
+	}
+	return list
 }

@@ -249,6 +249,8 @@ func (r *Runtime) applyRevealed(n *Node, op opaqueOp, ours []uint64) error {
 	o := &Op{Dot: op.dot, Dots: int(op.dots), Lamport: op.lamport, node: n}
 	o.Reader = Reader{buf: op.payload, format: "operation", reps: op.reps, ends: op.ends, self: op.dot.Seq, own: true}
 	switch err := n.obj.Apply(o); {
+	case errors.Is(err, errBuried):
+		return fmt.Errorf("%w: object %s: %w", ErrCorrupt, n, err)
 	case err == nil, errors.Is(err, ErrInvalidOp), errors.Is(err, ErrCorrupt):
 	case errors.Is(err, ErrNewerOp):
 		r.makeOpaque(n, op.dot, ours)

@@ -12,6 +12,12 @@ import (
 	"github.com/seed1312cc15/weft/vclock"
 )
 
+// MaxDepth bounds the nesting of objects: a root is at depth 0, every other object one below the object that holds it. It
+// decides what operations do, so it is part of the format and the same for everybody: an own edit that would make an
+// object deeper than this gets *LimitError ("Depth"); an operation from outside that would has no effect, on every replica
+// alike, with a Problem event. So whoever walks objects from a root may recurse.
+const MaxDepth = 512
+
 // Limits bound what one document accepts. They hold for own edits, at commit, and for updates from outside, before
 // anything is allocated for them; a server uses the same names and defaults. Zero means the default.
 type Limits struct {
@@ -22,7 +28,6 @@ type Limits struct {
 	DecodedBytes  int // a state after decompression, bytes; default 256 MiB
 	BundleBytes   int // one bundle, bytes; default 64 MiB
 	Replicas      int // replicas that ever wrote, and so dependencies of a message; default 100,000
-	Depth         int // nesting of objects; default 512
 	NameBytes     int // a root name or a key of an implicit object, bytes; default 64 KiB
 	Waiting       int // messages that wait for their dependencies, in all; default 65,536
 	WaitingOrigin int // the same for each origin; default 65,536
@@ -34,7 +39,7 @@ func DefaultLimits() Limits {
 	return Limits{
 		MessageBytes: 1 << 20, MessageDots: 1 << 20, MessageOps: 100_000,
 		StateBytes: 64 << 20, DecodedBytes: 256 << 20, BundleBytes: 64 << 20,
-		Replicas: 100_000, Depth: 512, NameBytes: 64 << 10,
+		Replicas: 100_000, NameBytes: 64 << 10,
 		Waiting: 65_536, WaitingOrigin: 65_536, WaitingBytes: 64 << 20,
 	}
 }
@@ -49,7 +54,7 @@ func (l *Limits) fill() error {
 		{"MessageBytes", &l.MessageBytes, d.MessageBytes}, {"MessageDots", &l.MessageDots, d.MessageDots},
 		{"MessageOps", &l.MessageOps, d.MessageOps}, {"StateBytes", &l.StateBytes, d.StateBytes},
 		{"DecodedBytes", &l.DecodedBytes, d.DecodedBytes}, {"BundleBytes", &l.BundleBytes, d.BundleBytes},
-		{"Replicas", &l.Replicas, d.Replicas}, {"Depth", &l.Depth, d.Depth}, {"NameBytes", &l.NameBytes, d.NameBytes},
+		{"Replicas", &l.Replicas, d.Replicas}, {"NameBytes", &l.NameBytes, d.NameBytes},
 		{"Waiting", &l.Waiting, d.Waiting}, {"WaitingOrigin", &l.WaitingOrigin, d.WaitingOrigin},
 		{"WaitingBytes", &l.WaitingBytes, d.WaitingBytes},
 	} {

@@ -374,10 +374,10 @@ func (r *Runtime) applyOps(m *message, reps []Rep, ends []uint64) error {
 		r.table.Lock()
 		n, err := r.resolve(m, f.object, nodes, reps)
 		r.table.Unlock()
-		if err != nil {
-			return err
-		}
-		if n != nil {
+		switch {
+		case err != nil:
+			r.problems = append(r.problems, Problem{Dot: r.Dot(LocalDot{reps[0], seq}), Err: err})
+		case n != nil:
 			if err := r.applyOp(m, f, n, seq, reps, ends); err != nil {
 				return err
 			}
@@ -418,7 +418,8 @@ func (r *Runtime) applyOp(m *message, f *opFrame, n *Node, seq uint64, reps []Re
 }
 
 // resolve finds an object of a message, nil for one that was made by a dot and is not there: it was deleted, or never
-// made; while there are opaque objects, one of them may have made it. It is asked anew for each operation: an earlier one may make the object.
+// made; while there are opaque objects, one of them may have made it. The error says that an implicit object is nested too
+// deeply: that has no effect. It is asked anew for each operation: an earlier one may make the object.
 func (r *Runtime) resolve(m *message, i int, nodes []*Node, reps []Rep) (*Node, error) {
 	if nodes[i] != nil {
 		return nodes[i], nil
@@ -441,10 +442,11 @@ func (r *Runtime) resolve(m *message, i int, nodes []*Node, reps []Rep) (*Node, 
 		if err != nil || p == nil || p.state != alive {
 			return nil, err
 		}
-		if err := p.tooDeep(); err != nil {
-			return nil, err
+		n, err := p.implicit(string(o.key), r.kindOf(o))
+		if err != nil {
+			return nil, fmt.Errorf("%w: below %s: %w", ErrInvalidOp, p, err)
 		}
-		nodes[i] = p.implicit(string(o.key), r.kindOf(o))
+		nodes[i] = n
 	}
 	return nodes[i], nil
 }

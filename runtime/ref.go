@@ -41,7 +41,7 @@ func (n *Node) Ref() Ref {
 func (f Ref) IsZero() bool { return len(f.steps) == 0 }
 
 // Resolve returns the object that a Ref points to; ErrDeleted if it is gone or was never here, ErrUnknownKind if its kind
-// is not registered.
+// is not registered, *LimitError if it can never be here, since it is nested too deeply.
 func (r *Runtime) Resolve(f Ref) (*Node, error) {
 	if f.IsZero() {
 		return nil, fmt.Errorf("%w: the reference is empty", ErrDeleted)
@@ -66,7 +66,10 @@ func (r *Runtime) Resolve(f Ref) (*Node, error) {
 				return nil, ErrDeleted
 			}
 		default:
-			n = n.implicit(s.key, k)
+			var err error
+			if n, err = n.implicit(s.key, k); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return n, nil

@@ -332,11 +332,11 @@ func (l *loader) entry(i int) (n *Node, p opaquePart, stub bool) {
 		}
 		parent := l.nodes[i-int(back)]
 		if parent != nil && parent.state == alive && rd.err == nil && l.nameOK(key) {
-			if parent.depth() >= r.limits.Depth {
-				rd.Fail("object parent", &LimitError{"Depth", uint64(r.limits.Depth) + 1, uint64(r.limits.Depth)})
+			var err error
+			if n, err = parent.implicit(key, k); err != nil {
+				rd.Fail("object parent", err)
 				return nil, p, stub
 			}
-			n = parent.implicit(key, k)
 		}
 	default:
 		rd.Fail("object class", ErrCorrupt)

@@ -113,7 +113,7 @@ func (l *loader) path(rd *Reader) *Node {
 		k := l.kindName(rd)
 		key := rd.Bytes("object key")
 		if n != nil && rd.err == nil {
-			n = n.implicit(string(key), k)
+			n, _ = n.implicit(string(key), k) // nil if it is too deep: such an object has no state anywhere
 		}
 	}
 	return n

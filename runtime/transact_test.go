@@ -237,9 +237,9 @@ func TestLimitsAtCommit(t *testing.T) {
 			_, err := d.bag.Below(strings.Repeat("k", 11))
 			return err
 		}},
-		"Depth": {runtime.Limits{Depth: 5}, func(d *doc, tx runtime.Tx) error {
+		"Depth": {runtime.Limits{}, func(d *doc, tx runtime.Tx) error {
 			b := d.bag
-			for range 6 {
+			for range runtime.MaxDepth + 1 {
 				var err error
 				if b, err = b.Below("k"); err != nil {
 					return err
@@ -311,7 +311,7 @@ func TestRootErrors(t *testing.T) {
 
 func TestOptionErrors(t *testing.T) {
 	for name, o := range map[string]runtime.Options{
-		"negative limit":   {Limits: runtime.Limits{Depth: -1}},
+		"negative limit":   {Limits: runtime.Limits{NameBytes: -1}},
 		"negative history": {History: runtime.History{Messages: -1}},
 		"reserved replica": {Replica: runtime.GenesisReplica},
 		"kind twice":       {Kinds: []runtime.Kind{bag.Kind(bag.Options{}), bag.Kind(bag.Options{})}},

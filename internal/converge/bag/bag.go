@@ -136,7 +136,11 @@ func (s *state) Apply(op *runtime.Op) error {
 		if err := op.Done(); err != nil {
 			return err
 		}
-		s.put(op.Dot, entry{child: s.node.Create(op.Dot, kind)})
+		c, err := s.node.Create(op.Dot, kind)
+		if err != nil {
+			return err
+		}
+		s.put(op.Dot, entry{child: c})
 	case code == 0:
 		return fmt.Errorf("%w: code 0", runtime.ErrInvalidOp)
 	default:
@@ -291,7 +295,11 @@ func (s *state) Merge(r *runtime.StateReader) error {
 		}
 		e := theirs[d]
 		if e.child != nil {
-			e = entry{child: s.node.Create(d, string(e.value))}
+			c, err := s.node.Create(d, string(e.value))
+			if err != nil {
+				return err
+			}
+			e = entry{child: c}
 		}
 		s.put(d, e)
 	}
