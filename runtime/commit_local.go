@@ -21,14 +21,45 @@ func (r *Runtime) commitLocal() error {
 	if len(data) > r.limits.MessageBytes {
 		return &LimitError{"MessageBytes", uint64(len(data)), uint64(r.limits.MessageBytes)}
 	}
-	r.advance(tx.sender, tx.start+tx.dots, tx.lamport+tx.dots-1, tx.reps[1:1+tx.deps], tx.ends[1:1+tx.deps])
+	if tx.deps == 0 && tx.start > 0 && r.heads.has(tx.sender) { // the last transaction was one's own too
+		r.next[tx.sender], r.lamport = tx.start+tx.dots, tx.lamport+tx.dots-1
+	} else {
+		r.advance(tx.sender, tx.start+tx.dots, tx.lamport+tx.dots-1, tx.reps[1:1+tx.deps], tx.ends[1:1+tx.deps])
+	}
 	if !r.history.opts.Off {
 		r.keepLocal(data)
 	}
-	return r.finish(&Update{
-		Data: data, Kind: MessageUpdate, Origin: tx.origin, Local: true,
-		Sender: r.replicas[tx.sender], Start: tx.start, End: tx.start + tx.dots,
-	})
+	c := r.newCommit(tx.origin, true, false)
+	r.commitTouched(c)
+	r.pushLocal(data, c.posts)
+	if c.posts != nil {
+		c.posts = nil
+	}
+	return nil
+}
+
+// pushLocal queues the event of the open transaction. It is put together where it is delivered from: an edit pays for
+// each copy.
+func (r *Runtime) pushLocal(data []byte, posts []func()) {
+	q, tx := &r.events, &r.tx
+	if len(r.problems) > 0 {
+		posts = q.withProblems(r, posts)
+	}
+	if !q.updates.any() && len(posts) == 0 {
+		return
+	}
+	e := q.next()
+	e.number = r.commits
+	u := &e.update
+	u.Data, u.Kind, u.Local = data, MessageUpdate, true
+	u.Sender, u.Start, u.End = r.replicas[tx.sender], tx.start, tx.start+tx.dots
+	if tx.origin != nil {
+		u.Origin = tx.origin
+	}
+	if posts != nil {
+		e.posts = posts
+	}
+	q.put(e)
 }
 
 // keepLocal puts the message of the open transaction into history.
@@ -84,20 +115,24 @@ func (r *Runtime) advance(sender Rep, end, lamport uint64, deps []Rep, ends []ui
 
 // finish commits the touched objects and queues the update's event.
 func (r *Runtime) finish(u *Update) error {
-	c := &r.tx.commit
-	c.rt, c.Local, c.Load = r, u.Local, u.Kind != MessageUpdate
-	if c.Origin != nil || u.Origin != nil {
-		c.Origin = u.Origin
-	}
-	r.commits++
+	c := r.newCommit(u.Origin, u.Local, u.Kind != MessageUpdate)
 	err := r.commitObjects(c)
 	if err == nil {
 		r.events.push(r, u, c.posts)
 	}
-	if c.posts != nil {
-		c.posts = nil
-	}
+	c.posts = nil
 	return err
+}
+
+// newCommit returns what objects are told when the open transaction ends; its events get a number of their own.
+func (r *Runtime) newCommit(origin any, local, load bool) *Commit {
+	c := &r.tx.commit
+	c.rt, c.Local, c.Load = r, local, load
+	if c.Origin != nil || origin != nil {
+		c.Origin = origin
+	}
+	r.commits++
+	return c
 }
 
 // sortTable sorts replicas by ID, ends along with them.

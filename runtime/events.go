@@ -39,13 +39,13 @@ type Update struct {
 	// Data holds the bytes of the message, state or delta. They are immutable and shared.
 	Data []byte
 	Kind UpdateKind
+	// Local says that this runtime wrote it.
+	Local bool
 	// Origin is the tag given with From, nil for none.
 	Origin any
 	// Sender, Start and End are the dots of a message.
 	Sender     vclock.Replica
 	Start, End uint64
-	// Local says that this runtime wrote it.
-	Local bool
 }
 
 // Clock returns the clock of what the update depends on and brings, as far as its bytes tell: for a message its
@@ -104,26 +104,40 @@ type queuedEvent struct {
 
 // push queues what one commit has to tell; the write lock is held.
 func (q *eventQueue) push(r *Runtime, u *Update, posts []func()) {
+	if posts = q.withProblems(r, posts); !q.updates.any() && len(posts) == 0 {
+		return
+	}
+	e := q.next()
+	e.number, e.update, e.posts = r.commits, *u, posts
+	q.put(e)
+}
+
+// withProblems adds the problems of a commit to what it posts.
+func (q *eventQueue) withProblems(r *Runtime, posts []func()) []func() {
 	for i := range r.problems {
 		p, n := r.problems[i], r.commits
 		posts = append(posts, func() { q.problems.send(r, &p, n) })
 	}
 	r.problems = r.problems[:0]
-	if !q.updates.any() && len(posts) == 0 {
-		return
-	}
+	return posts
+}
+
+// next returns an event to be filled and then handed to put: the direct one if that is free.
+func (q *eventQueue) next() *queuedEvent {
 	if q.pending.Load() == 0 && q.claims == q.done.Load() {
 		q.claims++
 		q.owned = true
-		q.direct.number, q.direct.update, q.direct.posts = r.commits, *u, posts
-		return
+		return &q.direct
 	}
-	q.put(queuedEvent{r.commits, *u, posts})
+	return new(queuedEvent)
 }
 
-func (q *eventQueue) put(e queuedEvent) {
+func (q *eventQueue) put(e *queuedEvent) {
+	if e == &q.direct {
+		return
+	}
 	q.mu.Lock()
-	q.queue = append(q.queue, e)
+	q.queue = append(q.queue, *e)
 	q.mu.Unlock()
 	q.pending.Add(1)
 }
@@ -146,26 +160,12 @@ func (r *Runtime) drain(own bool) {
 
 func (r *Runtime) drainAll(own bool) {
 	q := &r.events
-	claimed := own
-	defer func() {
-		if claimed {
-			q.done.Add(1) // a handler ended its goroutine: others go on delivering
-		}
-	}()
 	if own {
 		r.deliver(&q.direct)
-		q.direct.update.Data, q.direct.update.Origin = nil, nil
-		if q.direct.posts != nil {
-			q.direct.posts = nil
-		}
+		q.direct.update.Data, q.direct.update.Origin, q.direct.posts = nil, nil, nil
 	}
-	for {
-		if !claimed {
-			if q.pending.Load() == 0 || !r.claimQueue() {
-				return
-			}
-			claimed = true
-		}
+	for own || q.pending.Load() > 0 && r.claimQueue() {
+		own = false
 		for q.pending.Load() > 0 {
 			q.mu.Lock()
 			e := q.queue[0]
@@ -175,7 +175,6 @@ func (r *Runtime) drainAll(own bool) {
 			q.pending.Add(-1)
 			r.deliver(&e)
 		}
-		claimed = false
 		q.done.Add(1)
 	}
 }
@@ -192,13 +191,46 @@ func (r *Runtime) claimQueue() bool {
 	return true
 }
 
+// deliver calls all who are to hear of an event, going on behind a handler that panics.
 func (r *Runtime) deliver(e *queuedEvent) {
-	if e.update.Kind != 0 {
-		r.events.updates.send(r, &e.update, e.number)
+	list := r.events.updates.list.Load()
+	if list == nil || e.update.Kind == 0 {
+		list = new([]*subscriber[Update])
 	}
-	for _, f := range e.posts {
-		r.callPost(f)
+	for at := 0; at < len(*list)+len(e.posts); {
+		at = r.deliverFrom(at, list, e)
 	}
+}
+
+// deliverFrom calls the handlers in list and then what was posted, from number at on, and returns the number after the
+// last one called: a handler that panics is the last. One that ends its goroutine, as t.FailNow does, ends the claim:
+// others go on delivering. There is one deferred function an event, since that is what an edit pays for.
+func (r *Runtime) deliverFrom(at int, list *[]*subscriber[Update], e *queuedEvent) (next int) {
+	clean := false
+	defer func() {
+		if clean {
+			return
+		}
+		if v := recover(); v != nil {
+			r.log.Error("weft: event handler panicked", "panic", v)
+		} else {
+			r.events.done.Add(1)
+		}
+	}()
+	for next = at; next < len(*list); {
+		x := (*list)[next]
+		next++
+		if x.from <= e.number && !x.gone.Load() {
+			x.fn(e.update)
+		}
+	}
+	for next < len(*list)+len(e.posts) {
+		f := e.posts[next-len(*list)]
+		next++
+		f()
+	}
+	clean = true
+	return next
 }
 
 // subscribers is a list of handlers. Lists are replaced under the event lock, never changed in place: a delivery may be
@@ -252,15 +284,6 @@ func (s *subscribers[E]) send(r *Runtime, e *E, number uint64) {
 			callHandler(r, x.fn, e)
 		}
 	}
-}
-
-func (r *Runtime) callPost(f func()) {
-	defer func() {
-		if v := recover(); v != nil {
-			r.log.Error("weft: posted function panicked", "panic", v)
-		}
-	}()
-	f()
 }
 
 func callHandler[E any](r *Runtime, fn func(E), e *E) {

@@ -30,14 +30,13 @@ func (l *docLock) Lock() {
 
 // TryLock takes the lock for writing if nobody is in.
 func (l *docLock) TryLock() bool {
-	if !l.turn.TryLock() {
-		return false
-	}
-	if l.readers.Load() != 0 {
-		l.turn.Unlock()
-		return false
-	}
-	return true
+	return l.turn.TryLock() && (l.readers.Load() == 0 || l.yield())
+}
+
+// yield gives the turn back; it returns false.
+func (l *docLock) yield() bool {
+	l.turn.Unlock()
+	return false
 }
 
 // Unlock ends a writer's turn.

@@ -73,6 +73,35 @@ type opFrame struct {
 
 func (m *message) end() uint64 { return m.start + m.count }
 
+// encode returns the bytes of a message of these fields; the operations are opBytes, whatever ops says.
+func (m *message) encode() []byte {
+	b := append(make([]byte, 0, 64+20*len(m.table)+len(m.ext)+len(m.objBytes)+len(m.opBytes)), formatMessage, m.flags)
+	b = appendUvarint(append(b, m.sender[:]...), m.start)
+	if m.flags&flagCount != 0 {
+		b = appendUvarint(b, m.count)
+	}
+	if m.flags&flagLamport != 0 {
+		b = appendUvarint(b, zigzag(int64(m.lamport)-int64(m.start)-1))
+	}
+	if m.flags&flagDocument != 0 {
+		b = append(b, m.document[:]...)
+	}
+	if m.flags&flagWall != 0 {
+		b = appendUvarint(b, m.wall)
+	}
+	if m.flags&flagTable != 0 {
+		b = appendUvarint(appendUvarint(b, uint64(m.deps)), uint64(len(m.table)-m.deps))
+		for i := range m.table {
+			b = appendUvarint(append(b, m.table[i].id[:]...), m.table[i].end-1)
+		}
+	}
+	if m.flags&flagExt != 0 {
+		b = append(appendUvarint(b, uint64(len(m.ext))), m.ext...)
+	}
+	b = append(append(b, m.objBytes...), m.opBytes...)
+	return append(bstrHeader(make([]byte, 0, len(b)+5), len(b)), b...)
+}
+
 // bstrHeader appends the head of a CBOR byte string of n bytes (RFC 8949 section 3), shortest form.
 func bstrHeader(b []byte, n int) []byte {
 	switch {
@@ -137,6 +166,11 @@ func cutBstr(data []byte) (content, rest []byte, ok bool) {
 // buildMessage encodes the open transaction. The bytes are immutable from here on.
 func (r *Runtime) buildMessage() []byte {
 	tx := &r.tx
+	if len(tx.reps) == 1 && tx.lamport == tx.start+1 && r.template.fits(tx) && r.document == uuid.Nil && !r.opts.WallTime {
+		if b := r.shortMessage(); b != nil {
+			return b
+		}
+	}
 	var flags byte
 	if len(tx.reps) > 1 {
 		flags |= flagTable
@@ -158,12 +192,7 @@ func (r *Runtime) buildMessage() []byte {
 			flags |= flagWall
 		}
 	}
-	b, direct := r.messageBuffer()
-	if t := &r.template; flags&^flagCount == 0 && t.node == tx.recs[0].node && t.sender == tx.sender {
-		b = t.append(b, flags, tx)
-		return r.sealMessage(b, direct)
-	}
-	b = append(b, formatMessage, flags)
+	b := append(r.dec.scratch[:0], formatMessage, flags)
 	b = append(b, r.replicas[tx.sender][:]...)
 	b = appendUvarint(b, tx.start)
 	if flags&flagCount != 0 {
@@ -190,62 +219,75 @@ func (r *Runtime) buildMessage() []byte {
 	if len(tx.recs) == 1 && tx.recs[0].node.class == classRoot {
 		r.template.set(r, tx)
 	}
-	return r.sealMessage(b, direct)
+	r.dec.scratch = b
+	return r.intoSlab(b)
 }
 
 // messageTemplate holds what messages of one operation on one root by one sender have in common: nearly all there are.
 type messageTemplate struct {
 	node    *Node
 	sender  Rep
-	head    []byte // format, flags, sender
-	objects []byte // object table
+	head    [shortHead + 18]byte // head of a short byte string, format, flags, sender
+	objects []byte               // object table, in an array of shortObjects bytes at least
 }
+
+const (
+	shortHead    = 2  // length of the head of a byte string of 24 to 255 bytes: of nearly every message
+	shortObjects = 16 // object tables up to this length are copied at a stroke
+	shortOps     = 64 // bytes of operations that a message made from the template may have
+	shortRoom    = 128
+)
 
 func (t *messageTemplate) set(r *Runtime, tx *txState) {
 	t.node, t.sender = tx.recs[0].node, tx.sender
-	t.head = append(append(t.head[:0], formatMessage, 0), r.replicas[tx.sender][:]...)
+	t.head[0], t.head[shortHead] = 0x58, formatMessage
+	copy(t.head[shortHead+2:], r.replicas[tx.sender][:])
 	objs := objectTable{buf: append(r.dec.nodes[:0], t.node)}
-	t.objects = r.appendObjectRef(t.objects[:0], t.node, true, 0, &objs)
+	t.objects = r.appendObjectRef(make([]byte, 0, 2*shortObjects), t.node, true, 0, &objs)
 }
 
-// append writes a message of these flags: flagCount or none.
-func (t *messageTemplate) append(b []byte, flags byte, tx *txState) []byte {
-	b = append(b, t.head...)
-	b[shortHead+1] = flags
-	b = appendUvarint(b, tx.start)
-	if flags&flagCount != 0 {
-		b = appendUvarint(b, tx.dots)
-	}
-	b = append(b, t.objects...)
-	return append(b, tx.ops[tx.recs[0].start:tx.recs[0].end]...)
+// fits reports whether the open transaction is one operation on the template's object by its sender.
+func (t *messageTemplate) fits(tx *txState) bool {
+	return len(tx.recs) == 1 && t.node == tx.recs[0].node && t.sender == tx.sender
 }
 
-// sealMessage puts the head in front of the content that follows the room for it, and returns the immutable bytes.
-func (r *Runtime) sealMessage(b []byte, direct bool) []byte {
-	if n := len(b) - shortHead; direct && n >= 24 && n < 1<<8 && cap(b) == cap(r.slab)-len(r.slab) {
-		b[0], b[1] = 0x58, byte(n)
-		r.slab = r.slab[:len(r.slab)+len(b)]
-		return b[:len(b):len(b)]
+// shortMessage writes a message without flags but for flagCount after the template, straight into the slab. It returns
+// nil if the message is not short, or there is no room. What is copied at a stroke may run over the end of the message
+// into the free part of the slab.
+func (r *Runtime) shortMessage() []byte {
+	t, tx, at := &r.template, &r.tx, len(r.slab)
+	ops := tx.ops[tx.recs[0].start:tx.recs[0].end]
+	if cap(r.slab)-at < shortRoom || len(t.objects) > shortObjects || len(ops) > shortOps {
+		return nil
 	}
-	if !direct {
-		r.dec.scratch = b
+	b := (*[shortRoom]byte)(r.slab[at : at+shortRoom])
+	*(*[len(t.head)]byte)(b[:]) = t.head
+	n := len(t.head) + putUvarint(b[len(t.head):], tx.start)
+	if tx.dots != 1 {
+		b[shortHead+1] = flagCount
+		n += putUvarint(b[n:], tx.dots)
 	}
-	return r.intoSlab(b[shortHead:])
+	*(*[shortObjects]byte)(b[n:]) = [shortObjects]byte(t.objects[:shortObjects])
+	n += len(t.objects)
+	for _, c := range ops {
+		b[n] = c
+		n++
+	}
+	if n < shortHead+24 {
+		return nil
+	}
+	b[1] = byte(n - shortHead)
+	r.slab = r.slab[:at+n]
+	return b[:n:n]
 }
 
-// shortHead is the length of the head of a byte string of 24 to 255 bytes: of nearly every message.
-const shortHead = 2
-
-// messageBuffer returns a buffer that begins with room for a short head: the free part of the slab if a message of usual
-// size fits into it, so that its bytes are written once.
-func (r *Runtime) messageBuffer() (b []byte, direct bool) {
-	if free := cap(r.slab) - len(r.slab); free >= 128 {
-		return r.slab[len(r.slab):cap(r.slab)][:shortHead:free], true
+// putUvarint is appendUvarint into a slice of ten bytes at least; it returns the number of bytes.
+func putUvarint(b []byte, v uint64) int {
+	if v < 1<<21 && v >= 1<<14 { // most of what a long document counts
+		binary.LittleEndian.PutUint32(b, uint32(v&0x7f|v<<1&0x7f00|v<<2&0x7f0000|0x8080))
+		return 3
 	}
-	if cap(r.dec.scratch) < shortHead {
-		r.dec.scratch = make([]byte, 0, 256)
-	}
-	return r.dec.scratch[:shortHead], false
+	return binary.PutUvarint(b, v)
 }
 
 func (r *Runtime) appendOperations(b []byte, flags byte) []byte {

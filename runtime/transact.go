@@ -49,7 +49,11 @@ func (r *Runtime) locked(fn func(Tx) error, opts []TxOption) (err error, own boo
 	tx := &r.tx
 	done := false
 	defer func() {
-		if !done {
+		switch {
+		case done:
+		case tx.committing:
+			err = r.commitFailed(recover())
+		default:
 			// A panic is on its way up (or the goroutine is ending).
 			r.rollback()
 		}
@@ -62,7 +66,9 @@ func (r *Runtime) locked(fn func(Tx) error, opts []TxOption) (err error, own boo
 		return r.broken, false
 	}
 	tx.begin(r, r.self)
-	tx.origin = originOf(opts)
+	if len(opts) > 0 || tx.origin != nil {
+		tx.origin = originOf(opts)
+	}
 	err = fn(Tx{&tx.ref, tx.ref.gen})
 	if err == nil {
 		err = r.commitLocal()
@@ -205,12 +211,19 @@ func heldLocks() int {
 
 func (t *txState) begin(r *Runtime, sender Rep) {
 	t.sender, t.start, t.dots, t.lamport = sender, r.next[sender], 0, r.lamport+1
-	t.origin = nil
 	t.ops, t.recs, t.sealed = t.ops[:0], t.recs[:0], 0
-	t.reps, t.ends = append(t.reps[:0], sender), append(t.ends[:0], 0)
-	t.byRep = nil
-	t.deps = r.appendDeps(t)
-	t.named = len(t.reps)
+	if t.reps == nil {
+		t.reps, t.ends = make([]Rep, 1, 4), make([]uint64, 1, 4)
+	}
+	t.reps, t.ends, t.named, t.deps = t.reps[:1], t.ends[:1], 1, 0
+	t.reps[0], t.ends[0] = sender, 0
+	if t.byRep != nil {
+		t.byRep = nil
+	}
+	if h := r.heads.reps; len(h) > 1 || len(h) == 1 && h[0] != sender {
+		t.deps = r.appendDeps(t)
+		t.named = len(t.reps)
+	}
 }
 
 // appendDeps puts the causally maximal dots of others into the message's table, by replica order.
@@ -272,18 +285,11 @@ func (r *Runtime) endTx() {
 	r.touched, r.journal, r.tx.recs = r.touched[:0], r.journal[:0], r.tx.recs[:0]
 }
 
-// commitObjects ends the transaction for every object that changed; c collects the events that they queue. When that
-// fails nobody knows what the objects hold: the document takes no more writes.
-func (r *Runtime) commitObjects(c *Commit) (err error) {
-	done := false
-	defer func() {
-		if !done {
-			err = &PanicError{"commit", recover()}
-			r.broken = err
-			r.log.Error("weft: commit failed, document is read-only", "error", err)
-			r.endTx()
-		}
-	}()
+// commitTouched ends the transaction for every object that changed; c collects the events that they queue. Whoever calls
+// it has deferred what calls commitFailed if that does not return: locked for local edits, which pay for each deferred
+// function, else commitObjects.
+func (r *Runtime) commitTouched(c *Commit) {
+	r.tx.committing = true
 	for _, n := range r.touched {
 		if n.obj != nil {
 			n.obj.Commit(c)
@@ -292,6 +298,29 @@ func (r *Runtime) commitObjects(c *Commit) (err error) {
 	}
 	r.deletions.keep(r)
 	r.endTx()
+	r.tx.committing = false
+}
+
+// commitObjects is commitTouched, turning a panic into an error.
+func (r *Runtime) commitObjects(c *Commit) (err error) {
+	done := false
+	defer func() {
+		if !done {
+			err = r.commitFailed(recover())
+		}
+	}()
+	r.commitTouched(c)
 	done = true
 	return nil
+}
+
+// commitFailed is told of a panic of commitTouched. Nobody knows what the objects hold then: the document takes no more
+// writes.
+func (r *Runtime) commitFailed(v any) error {
+	err := &PanicError{"commit", v}
+	r.tx.committing = false
+	r.broken = err
+	r.log.Error("weft: commit failed, document is read-only", "error", err)
+	r.endTx()
+	return err
 }

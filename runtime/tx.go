@@ -47,7 +47,7 @@ func (t Tx) Read(n *Node) {
 
 // Writable returns nil if n can be edited in this Tx, else an error that says why not.
 func (t Tx) Writable(n *Node) error {
-	if t.ref != nil && t.ref.gen == t.gen && t.ref.write && n != nil && n.rt == t.ref.rt && n.state == alive && n.opaque == nil {
+	if t.writes(n) {
 		return nil
 	}
 	if err := t.Err(n); err != nil {
@@ -59,11 +59,15 @@ func (t Tx) Writable(n *Node) error {
 	return n.Err()
 }
 
+func (t Tx) writes(n *Node) bool {
+	return t.ref != nil && t.ref.gen == t.gen && t.ref.write && n != nil && n.rt == t.ref.rt && n.state == alive && n.opaque == nil
+}
+
 // Begin starts an operation on n. Write the payload, then call Apply or Commit of the writer; an operation that gets
 // neither leaves no trace. The writer is reused by the next Begin.
 func (t Tx) Begin(n *Node) (*OpWriter, error) {
-	if err := t.Writable(n); err != nil {
-		return nil, err
+	if !t.writes(n) {
+		return nil, t.Writable(n)
 	}
 	r := t.ref.rt
 	tx := &r.tx
@@ -71,8 +75,10 @@ func (t Tx) Begin(n *Node) (*OpWriter, error) {
 	if n.class != classRoot {
 		tx.name(n)
 	}
-	tx.w = OpWriter{rt: r, node: n, start: tx.sealed, dot: LocalDot{tx.sender, tx.start + tx.dots}}
-	return &tx.w, nil
+	w := &tx.w
+	w.rt, w.node, w.start = r, n, tx.sealed
+	w.dot.Rep, w.dot.Seq = tx.sender, tx.start+tx.dots
+	return w, nil
 }
 
 // Apply ends the operation, which takes n dots, and hands it to the object's Apply: own operations go the way of remote
@@ -143,6 +149,8 @@ type txState struct {
 	named  int         // entries of the table that recorded operations and dependencies need
 	byRep  map[Rep]int // used from a certain size on
 	commit Commit
+
+	committing bool // in commitTouched
 }
 
 // abandon drops what an operation left behind that was begun and not recorded.
