@@ -44,6 +44,9 @@ const (
 // brought itself.
 func From(origin any) TxOption { return runtime.From(origin) }
 
+// Restore says that what is received comes from the store that lent the replica ID; see runtime.Restore.
+func Restore() TxOption { return runtime.Restore() }
+
 // DefaultLimits returns the limits that zero fields of Limits stand for.
 func DefaultLimits() Limits { return runtime.DefaultLimits() }
 

@@ -82,6 +82,7 @@ type History struct {
 type Options struct {
 	// Replica is the ID under which this runtime writes; zero: a new random one. Never give one that any other
 	// runtime uses, or used on a copy of the data: two writers under one ID contradict each other (EquivocationError).
+	// A store may lend one, exclusively: what it holds of it is brought back with Restore.
 	Replica vclock.Replica
 	// Document identifies the document, so that updates of another one are refused; zero: taken over from the first
 	// update that carries one. It costs 16 bytes a message.

@@ -36,6 +36,32 @@ type decoder struct {
 	woken    []*waitingMessage
 }
 
+// Restore says that what is received or loaded comes from the store that lent the replica ID under which this runtime
+// writes: transactions under that ID were written by an earlier runtime of the same store, and the next local one
+// continues behind them. Without it a message under the own ID that is new here shows that another copy writes under it,
+// and a new ID is taken; so it is with a state, unless it is loaded before anything else.
+//
+// Give it everything that the store has before the first Transact: a snapshot, then what was logged after it, in any
+// order. If own messages still wait for others then, the store has lost something: Transact takes a new ID. Two different
+// transactions under one own dot are equivocation as ever, and cost the ID.
+func Restore() TxOption { return func(o *callOptions) { o.restore = true } }
+
+func restores(opts []TxOption) bool {
+	var o callOptions
+	for _, f := range opts {
+		f(&o)
+	}
+	return o.restore
+}
+
+// beforeOwn is called before a local transaction takes dots: if messages of this replica wait, their dots are taken.
+func (r *Runtime) beforeOwn() error {
+	if r.restored <= r.next[r.self] {
+		return nil
+	}
+	return r.changeReplica()
+}
+
 // Receive takes an update of any kind: a message, a bundle, a saved state or a delta; their first bytes say which. It
 // keeps no reference to data. What is known already changes nothing and emits nothing. On error the document is
 // unchanged, except that messages of a bundle before the failing one stay applied, as Result tells.
@@ -46,6 +72,7 @@ func (r *Runtime) Receive(data []byte, opts ...TxOption) (Result, error) {
 	if err := r.lock(); err != nil {
 		return Result{}, err
 	}
+	r.restoring = restores(opts)
 	res, own, err := r.receive(data, originOf(opts))
 	r.drain(own)
 	return res, err
@@ -123,7 +150,7 @@ func (r *Runtime) receiveMessage(data []byte, origin any, res *Result) error {
 	if err := r.checkDocument(m.document); err != nil {
 		return err
 	}
-	outcome, lacks, err := r.integrate(m, origin, false)
+	outcome, lacks, err := r.integrate(m, origin, nil)
 	switch outcome {
 	case messageKnown:
 		res.Redundant++
@@ -154,9 +181,9 @@ const (
 	messageApplied
 )
 
-// integrate looks at a parsed message: known, waiting for a dot, refused, or applied now. woken says that it comes out of
-// the waiting room, where it is still listed.
-func (r *Runtime) integrate(m *message, origin any, woken bool) (outcome, vclock.Dot, error) {
+// integrate looks at a parsed message: known, waiting for a dot, refused, or applied now. woken is set if
+// it comes out of the waiting room, where it is still listed.
+func (r *Runtime) integrate(m *message, origin any, woken *waitingMessage) (outcome, vclock.Dot, error) {
 	var none vclock.Dot
 	first := vclock.Dot{Replica: m.sender, Seq: m.start}
 	rep, seen := r.repOf[m.sender]
@@ -172,8 +199,14 @@ func (r *Runtime) integrate(m *message, origin any, woken bool) (outcome, vclock
 			}
 			return messageKnown, none, nil
 		}
-		if err := r.meetSelf(rep); err != nil {
-			return messageRefused, none, err
+		restored := r.restoring
+		if woken != nil {
+			restored = woken.restored
+		}
+		if !restored || m.start < have {
+			if err := r.meetSelf(rep); err != nil {
+				return messageRefused, none, err
+			}
 		}
 		if err := r.refused[rep]; err != nil {
 			return messageRefused, none, fmt.Errorf("%w: %w", ErrRefused, err)
@@ -182,7 +215,7 @@ func (r *Runtime) integrate(m *message, origin any, woken bool) (outcome, vclock
 			return messageRefused, none, r.equivocation(rep, first, "a transaction that is applied ends inside this one")
 		}
 	}
-	if len(r.waiting.byDot) > 0 && !woken {
+	if len(r.waiting.byDot) > 0 && woken == nil {
 		if w := r.waiting.byDot[first]; w != nil {
 			if !bytes.Equal(w.data, m.data) {
 				return messageRefused, none, &EquivocationError{first, "another transaction with this dot is waiting"}
@@ -243,6 +276,9 @@ func (r *Runtime) letWait(m *message, origin any, lacks vclock.Dot, res *Result)
 	}
 	w := &waitingMessage{data: bytes.Clone(m.data), origin: origin, first: vclock.Dot{Replica: m.sender, Seq: m.start}, end: m.end()}
 	r.waiting.add(w, lacks)
+	if w.restored = r.restoring; w.restored && m.sender == r.replicas[r.self] {
+		r.restored = max(r.restored, w.end)
+	}
 	res.Waiting++
 	if have := r.nextOf(m.sender); have < m.start {
 		res.Missing = append(res.Missing, vclock.Span{Replica: m.sender, Start: have, End: m.start})
@@ -273,7 +309,7 @@ func (r *Runtime) wake(id uuid.UUID, res *Result) {
 		}
 		outcome, lacks, err := messageRefused, vclock.Dot{}, r.checkDocument(m.document) // it may have become known meanwhile
 		if err == nil {
-			outcome, lacks, err = r.integrate(&m, w.origin, true)
+			outcome, lacks, err = r.integrate(&m, w.origin, w)
 		}
 		switch outcome {
 		case messageWaits:
@@ -354,7 +390,7 @@ func (r *Runtime) changeReplica() error {
 		return err
 	}
 	old := r.replicas[r.self]
-	r.self = r.rep(id)
+	r.self, r.restored = r.rep(id), 0
 	r.log.Warn("weft: another copy writes under this replica ID; took a new one", "old", old, "new", id)
 	e, n := ReplicaChange{old, id}, r.commits+1
 	r.events.push(r, &Update{}, []func(){func() { r.events.replica.send(r, &e, n) }})

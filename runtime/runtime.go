@@ -32,10 +32,14 @@ type Runtime struct {
 	next     []uint64 // per replica: dots applied
 	writers  int      // replicas with dots
 	self     Rep
-	lamport  uint64
-	heads    headSet
-	refused  map[Rep]error // senders that equivocated or jumped
-	document uuid.UUID
+	// restoring says that the update at hand comes from the store that lent self; restored is the greatest end of such
+	// messages of self that had to wait.
+	restoring bool
+	restored  uint64
+	lamport   uint64
+	heads     headSet
+	refused   map[Rep]error // senders that equivocated or jumped
+	document  uuid.UUID
 
 	// Objects. table guards the maps: handles are also made under the read lock.
 	table      sync.Mutex

@@ -144,7 +144,7 @@ func (l *loader) merge(news bool) (err error) {
 		}
 	}()
 	if news {
-		if l.end[r.self] > r.next[r.self] && !r.untouched() {
+		if l.end[r.self] > r.next[r.self] && !r.untouched() && !r.restoring {
 			if err := r.changeReplica(); err != nil {
 				return err
 			}

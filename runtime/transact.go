@@ -10,7 +10,10 @@ import (
 // TxOption changes how one transaction or update is handled.
 type TxOption func(*callOptions)
 
-type callOptions struct{ origin any }
+type callOptions struct {
+	origin  any
+	restore bool
+}
 
 // From tags what a call changes with where it came from: events carry the tag, so that a provider can skip what it
 // brought itself.
@@ -64,6 +67,10 @@ func (r *Runtime) locked(fn func(Tx) error, opts []TxOption) (err error, own boo
 	if r.broken != nil {
 		done = true
 		return r.broken, false
+	}
+	if err = r.beforeOwn(); err != nil {
+		done = true
+		return err, false
 	}
 	tx.begin(r, r.self)
 	if len(opts) > 0 || tx.origin != nil {

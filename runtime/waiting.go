@@ -31,6 +31,8 @@ type waitingMessage struct {
 	first  vclock.Dot
 	end    uint64
 	lacks  uint64 // seq of the dot that it waits for
+	// restored says that it came with Restore.
+	restored bool
 }
 
 type waitingHeap []*waitingMessage
