@@ -14,3 +14,8 @@ func (r *Runtime) Replicas() int { return len(r.replicas) }
 
 // DeletionRuns returns the length of the deletion record.
 func (r *Runtime) DeletionRuns() int { return len(r.deletions.runs) }
+
+// HistoryBytes returns the bytes of the messages in history, and the entries of the log beside them.
+func (r *Runtime) HistoryBytes() (bytes, entries int) {
+	return r.history.bytes, len(r.history.log.entries)
+}

@@ -27,11 +27,18 @@ type history struct {
 	messages int
 	bytes    int
 	last     *historyBlock // the block that took the last message
+	log      streamLog     // of the messages in the order in which they were applied
+
+	msg     message // reused, as those below
+	deps    []dependency
+	places  []uint64
+	compare streamCompare
+	entry   []byte
 }
 
 // historyBlock is a run of messages of one replica. An entry is a uvarint 2 * length + x and so many bytes: x = 0, the
-// operations of a message of one dot that has start + 1 as timestamp and, apart from them, head and objects; x = 1, a
-// whole message.
+// operations of a message of one dot that has start + 1 as timestamp and, apart from them, head and objects; x = 1, what
+// addFull makes of any other message.
 type historyBlock struct {
 	rep        Rep
 	start, end uint64
@@ -41,6 +48,10 @@ type historyBlock struct {
 	objects    []byte // object table of the short entries
 	node       *Node  // the root that objects names, if own short entries come next
 	buf        []byte
+	noted      uint64 // the log knows the messages that end here or before
+	need       uint64 // entries need the log from this place on
+	place      uint64 // of the last entry with one
+	lamport    uint64 // after that
 }
 
 // blockMessages bounds the messages of a block, and so the work of finding one in it.
@@ -70,14 +81,16 @@ type keptMessage struct {
 	start, end uint64
 	lamport    uint64
 	flags      byte
-	objects    []byte // object table
-	ops        []byte // operations
-	data       []byte // the whole message
+	objects    []byte   // object table
+	ops        []byte   // operations
+	data       []byte   // the whole message
+	parsed     *message // the same; nil if it was not parsed
 }
 
 func (h *history) init(o History) {
 	h.opts = o
 	h.of, h.own = make(map[Rep][]*historyBlock), make(map[Rep]uint64)
+	h.log.keep = true
 }
 
 // add keeps a message that has just been applied; it copies what it keeps.
@@ -88,20 +101,27 @@ func (h *history) add(r *Runtime, rep Rep, m *keptMessage) {
 	short := m.flags == 0
 	b := h.last
 	if b == nil || b.rep != rep || b.dropped || !b.takes(m, short) {
+		h.note()
 		b = h.open(r, rep, m, short)
 	}
-	size := len(b.buf)
 	if short {
-		b.buf = appendUvarint(b.buf, uint64(len(m.ops))<<1)
-		b.buf = append(b.buf, m.ops...)
+		size := len(b.buf)
+		b.buf = append(appendUvarint(b.buf, uint64(len(m.ops))<<1), m.ops...)
+		b.end = m.end
+		b.messages++
+		h.messages++
+		h.bytes += len(b.buf) - size
 	} else {
-		b.buf = appendUvarint(b.buf, uint64(len(m.data))<<1|1)
-		b.buf = append(b.buf, m.data...)
+		h.note()
+		if m.parsed == nil {
+			m.parsed = &h.msg
+			if err := h.msg.parse(m.data, &anyMessage); err != nil {
+				panic(err) // it was made here
+			}
+		}
+		h.addFull(r, b, m.parsed)
+		h.shrink(r)
 	}
-	b.end = m.end
-	b.messages++
-	h.messages++
-	h.bytes += len(b.buf) - size
 	if h.over() {
 		h.evictSome()
 	}
@@ -141,7 +161,7 @@ func (h *history) open(r *Runtime, rep Rep, m *keptMessage, short bool) *history
 			}
 		}
 	}
-	b := &historyBlock{rep: rep, start: m.start, end: m.start, most: min(blockMessages, 1+h.opts.Messages/8)}
+	b := &historyBlock{rep: rep, start: m.start, end: m.start, noted: m.start, most: min(blockMessages, 1+h.opts.Messages/8), need: noPlace}
 	if short {
 		b.adopt(m)
 	}
@@ -204,18 +224,15 @@ func (h *history) find(r *Runtime, rep Rep, seq uint64) ([]byte, bool) {
 // since yields the messages of a block that end beyond a seq, rebuilt.
 func (b *historyBlock) since(r *Runtime, seq uint64) func(yield func(keptMessage) bool) {
 	return func(yield func(keptMessage) bool) {
-		at := b.start
+		at, place, lamport := b.start, uint64(0), uint64(0)
 		for buf := b.buf; len(buf) > 0; {
 			head, n := binary.Uvarint(buf)
 			entry := buf[n : n+int(head>>1)]
 			buf = buf[n+int(head>>1):]
 			m := keptMessage{start: at, end: at + 1, lamport: at + 1}
 			if head&1 != 0 {
-				var full message
-				if full.parse(entry, &anyMessage) != nil {
-					return // cannot be: it was parsed before it was kept
-				}
-				m.end, m.lamport, m.data = full.end(), full.lamport, slices.Clone(entry)
+				full := r.history.readFull(r, b, entry, at, &place, &lamport)
+				m.end, m.lamport, m.data = full.end(), full.lamport, full.data
 			}
 			if at = m.end; at <= seq {
 				continue

@@ -1,19 +1,35 @@
 package runtime
 
 import (
+	"encoding/binary"
+	"hash/crc32"
+	"slices"
+
 	"github.com/google/uuid"
 )
 
 // Packer writes messages one after the other and leaves out what those before had in common with them: replica IDs and
-// object tables are spelled out once, starts and timestamps that follow on not at all. A run of typing costs about six
-// bytes a message. Bundles and links use it; an Unpacker that has seen the same run gives back the very bytes.
+// object tables are spelled out once, starts and timestamps that follow on not at all, and dependencies by a place in the
+// stream. A run of typing costs about six bytes a message, a message of one of a hundred who type at once about twenty.
+// Bundles, links and logs use it; an Unpacker that has seen the same run gives back the very bytes.
 //
 // The zero value is ready; it grows with the replicas and object tables that it meets. Not safe for concurrent use.
 type Packer struct {
+	// Split keeps each message apart, so that another stream can name its place (see Follow). The Unpacker needs the
+	// same.
+	Split bool
+
 	msg     message
-	ids     map[uuid.UUID]uint64
+	ids     map[uuid.UUID]uint32
+	senders []uuid.UUID // the inverse of ids
 	objects map[string]uint64
-	next    map[uuid.UUID]expected
+	next    []expected // by number
+	log     streamLog
+	follow  *Unpacker
+	seen    map[uuid.UUID]uint64 // place in the followed stream that a sender's last message had seen
+	deps    []dependency         // reused, as those below
+	places  []uint64
+	compare streamCompare
 }
 
 // expected is what the next message of a sender most likely starts with.
@@ -26,6 +42,19 @@ var anyMessage = func() Limits {
 	return l
 }()
 
+// How the dependencies of a packed message are given. These numbers are part of format version 1.
+const (
+	depsNone     = 0
+	depsExplicit = 1 // as a list
+	depsFollowed = 2 // by a place in the stream of the other direction
+	depsPlace    = 3 // 3 + 2 * (places back) + x: by a place in this stream; x = 1: with differences
+)
+
+// Follow lets messages name a place in another stream, that which u unpacks with Split set, in place of their dependencies:
+// on a link, what this side has received. The other side's Unpacker has to follow the Packer of that stream. Call it
+// before the first Append.
+func (p *Packer) Follow(u *Unpacker) { p.follow, p.seen = u, make(map[uuid.UUID]uint64) }
+
 // Append appends the packed form of a message. On error (the message is malformed) nothing is appended and the Packer is
 // as before.
 func (p *Packer) Append(dst, message []byte) ([]byte, error) {
@@ -34,12 +63,23 @@ func (p *Packer) Append(dst, message []byte) ([]byte, error) {
 		return dst, err
 	}
 	if p.ids == nil {
-		p.ids, p.objects, p.next = make(map[uuid.UUID]uint64), make(map[string]uint64), make(map[uuid.UUID]expected)
+		p.ids, p.objects = make(map[uuid.UUID]uint32), make(map[string]uint64)
+		p.log.split = p.Split
 	}
-	e := p.next[m.sender]
-	p.next[m.sender] = expected{m.end(), m.lamport + m.count}
-	dst = p.id(dst, m.sender, m.start != e.start)
+	sender, fresh := p.number(m.sender)
+	e := p.next[sender]
+	dst = appendID(dst, sender, fresh, m.sender, m.start != e.start)
 	dst = append(dst, m.flags)
+	lamport := e.lamport
+	p.deps = p.deps[:0]
+	if m.flags&flagTable != 0 {
+		dst = p.dependencies(dst, m, sender)
+		lamport = p.log.timestamp(p.deps, lamport)
+		dst = appendUvarint(dst, uint64(len(m.table)-m.deps))
+		for i := m.deps; i < len(m.table); i++ {
+			dst = p.entry(dst, &m.table[i])
+		}
+	}
 	if m.start != e.start {
 		dst = appendUvarint(dst, m.start)
 	}
@@ -47,25 +87,15 @@ func (p *Packer) Append(dst, message []byte) ([]byte, error) {
 		dst = appendUvarint(dst, m.count)
 	}
 	if m.flags&flagLamport != 0 {
-		dst = appendUvarint(dst, zigzag(int64(m.lamport)-int64(e.lamport)))
+		dst = appendUvarint(dst, zigzag(int64(m.lamport)-int64(lamport)))
 	}
+	p.next[sender] = expected{m.end(), m.lamport + m.count}
+	p.log.add(sender, m.end(), m.lamport+m.count, p.deps)
 	if m.flags&flagDocument != 0 {
 		dst = append(dst, m.document[:]...)
 	}
 	if m.flags&flagWall != 0 {
 		dst = appendUvarint(dst, m.wall)
-	}
-	if m.flags&flagTable != 0 {
-		dst = appendUvarint(dst, uint64(m.deps))
-		dst = appendUvarint(dst, uint64(len(m.table)-m.deps))
-		for i := range m.table {
-			t := &m.table[i]
-			ahead := p.next[t.id].start
-			dst = p.id(dst, t.id, t.end != ahead)
-			if t.end != ahead {
-				dst = appendUvarint(dst, t.end-1)
-			}
-		}
 	}
 	if m.flags&flagExt != 0 {
 		dst = appendUvarint(dst, uint64(len(m.ext)))
@@ -76,23 +106,114 @@ func (p *Packer) Append(dst, message []byte) ([]byte, error) {
 	return append(dst, m.opBytes...), nil
 }
 
-// id appends 2 * the number of an ID, plus 1 if flag; a number that is not given yet is followed by the ID.
-func (p *Packer) id(dst []byte, id uuid.UUID, flag bool) []byte {
-	i, ok := p.ids[id]
-	if !ok {
-		i = uint64(len(p.ids))
-		p.ids[id] = i
+// number returns the number of an ID, a new one if it has none.
+func (p *Packer) number(id uuid.UUID) (n uint32, fresh bool) {
+	if n, ok := p.ids[id]; ok {
+		return n, false
 	}
-	head := i << 1
+	n = uint32(len(p.ids))
+	p.ids[id] = n
+	p.senders, p.next = append(p.senders, id), append(p.next, expected{})
+	return n, true
+}
+
+// appendID appends 2 * the number of an ID, plus 1 if flag; a number that is new is followed by the ID.
+func appendID(dst []byte, n uint32, fresh bool, id uuid.UUID, flag bool) []byte {
+	head := uint64(n) << 1
 	if flag {
 		head |= 1
 	}
-	dst = appendUvarint(dst, head)
-	if !ok {
+	if dst = appendUvarint(dst, head); fresh {
 		dst = append(dst, id[:]...)
 	}
 	return dst
 }
+
+// entry appends an entry of a table.
+func (p *Packer) entry(dst []byte, t *repBound) []byte {
+	n, fresh := p.number(t.id)
+	ahead := p.next[n].start
+	dst = appendID(dst, n, fresh, t.id, t.end != ahead)
+	if t.end != ahead {
+		dst = appendUvarint(dst, t.end-1)
+	}
+	return dst
+}
+
+// dependencies appends what a message depends on, in the shortest of the forms, and leaves in p.deps what the log is to
+// know of it.
+func (p *Packer) dependencies(dst []byte, m *message, sender uint32) []byte {
+	table := m.table[:m.deps]
+	if len(table) == 0 {
+		return append(dst, depsNone)
+	}
+	if p.follow != nil {
+		s, exact := p.follow.placeOf(m, p.seen[m.sender])
+		ahead := s - p.seen[m.sender]
+		p.seen[m.sender] = s
+		if exact {
+			sum := crc32.Checksum(m.data, castagnoli)
+			return binary.LittleEndian.AppendUint32(appendUvarint(append(dst, depsFollowed), ahead), sum)
+		}
+		return p.list(appendUvarint(append(dst, depsExplicit), ahead), table)
+	}
+	if d, ok := p.byPlace(dst, table, sender); ok {
+		return d
+	}
+	return p.list(append(dst, depsExplicit), table)
+}
+
+// list appends dependencies one by one.
+func (p *Packer) list(dst []byte, table []repBound) []byte {
+	dst = appendUvarint(dst, uint64(len(table)))
+	for i := range table {
+		dst = p.entry(dst, &table[i])
+		p.deps = append(p.deps, dependency{p.ids[table[i].id], table[i].end})
+	}
+	return dst
+}
+
+// byPlace is dependencies by a place in this stream: that after the last of them.
+func (p *Packer) byPlace(dst []byte, table []repBound, sender uint32) ([]byte, bool) {
+	s := uint64(0)
+	p.places = p.places[:0]
+	for i := range table {
+		place := uint64(noPlace)
+		if n, ok := p.ids[table[i].id]; ok {
+			if at, ok := p.log.find(n, table[i].end); ok {
+				place, s = at, max(s, at+1)
+			}
+		}
+		p.places = append(p.places, place)
+	}
+	if s == 0 {
+		return dst, false
+	}
+	predicted := p.log.predict(sender, p.log.knownBy(sender), s)
+	common, odd := p.compare.of(predicted, p.places)
+	extra := len(table) - common
+	if len(odd)+extra > len(table)/2 {
+		return dst, false
+	}
+	head := depsPlace + 2*(p.log.size()-s)
+	if len(odd)+extra == 0 {
+		dst = appendUvarint(dst, head)
+	} else {
+		dst = appendUvarint(appendGaps(appendUvarint(dst, head+1), odd), uint64(extra))
+		for i := range table {
+			if _, ok := slices.BinarySearch(predicted, p.places[i]); !ok {
+				dst = p.entry(dst, &table[i])
+			}
+		}
+	}
+	for i := range table {
+		p.deps = append(p.deps, dependency{p.ids[table[i].id], table[i].end})
+	}
+	return dst, true
+}
+
+// noPlace is the place of a dependency that the stream does not hold.
+const noPlace = 1<<64 - 1
 
 func (p *Packer) objectTable(dst, table []byte) []byte {
 	i, ok := p.objects[string(table)]
@@ -108,125 +229,5 @@ func (p *Packer) objectTable(dst, table []byte) []byte {
 	return dst
 }
 
-// Unpacker is the other side of a Packer. Its tables are bounded: MaxTables of them and MaxTableBytes in all.
-//
-// The zero value is ready. Not safe for concurrent use.
-type Unpacker struct {
-	rd         Reader
-	ids        []uuid.UUID
-	objects    [][]byte
-	tableBytes int
-	next       map[uuid.UUID]expected
-}
-
-// Bounds of what one Unpacker keeps.
-const (
-	MaxTables     = 1 << 17
-	MaxTableBytes = 8 << 20
-)
-
-// Next decodes the packed message that data begins with: the message, which the caller owns, and what follows it. After
-// an error the Unpacker must not be used any more.
-func (u *Unpacker) Next(data []byte) (message, rest []byte, err error) {
-	if u.next == nil {
-		u.next = make(map[uuid.UUID]expected)
-	}
-	u.rd = Reader{buf: data, format: "packed message"}
-	message = u.message()
-	if u.rd.err != nil {
-		return nil, nil, u.rd.err
-	}
-	return message, data[u.rd.off:], nil
-}
-
-// id reads what Packer.id wrote.
-func (u *Unpacker) id() (id uuid.UUID, flag bool) {
-	head := u.rd.Uvarint("replica number")
-	switch i := head >> 1; {
-	case i < uint64(len(u.ids)):
-		id = u.ids[i]
-	case i == uint64(len(u.ids)) && i < MaxTables:
-		copy(id[:], u.rd.Take("replica", 16))
-		u.ids = append(u.ids, id)
-	default:
-		u.rd.Fail("replica number", ErrCorrupt)
-	}
-	return id, head&1 != 0
-}
-
-func (u *Unpacker) objectTable() []byte {
-	i := u.rd.Uvarint("object table")
-	if i < uint64(len(u.objects)) {
-		return u.objects[i]
-	}
-	t := u.rd.Bytes("object table")
-	if u.tableBytes += len(t); i != uint64(len(u.objects)) || i >= MaxTables || u.tableBytes > MaxTableBytes {
-		u.rd.Fail("object table", ErrCorrupt)
-		return nil
-	}
-	t = append([]byte(nil), t...)
-	u.objects = append(u.objects, t)
-	return t
-}
-
-// message rebuilds one message's bytes.
-func (u *Unpacker) message() []byte {
-	rd := &u.rd
-	sender, explicit := u.id()
-	flags := rd.Byte("flags")
-	e := u.next[sender]
-	start := e.start
-	if explicit {
-		if start = rd.Uvarint("start"); start == e.start {
-			rd.Fail("start", ErrCorrupt)
-		}
-	}
-	b := append(make([]byte, 0, 64), formatMessage, flags)
-	b = append(b, sender[:]...)
-	b = appendUvarint(b, start)
-	count, lamport := uint64(1), start+1
-	if flags&flagCount != 0 {
-		count = rd.Uvarint("dots")
-		b = appendUvarint(b, count)
-	}
-	if flags&flagLamport != 0 {
-		lamport = e.lamport + uint64(rd.Varint("lamport"))
-		b = appendUvarint(b, zigzag(int64(lamport)-int64(start)-1))
-	}
-	u.next[sender] = expected{start + count, lamport + count}
-	if flags&flagDocument != 0 {
-		b = append(b, rd.Take("document", 16)...)
-	}
-	if flags&flagWall != 0 {
-		b = appendUvarint(b, rd.Uvarint("wall time"))
-	}
-	if flags&flagTable != 0 {
-		b = u.table(b)
-	}
-	if flags&flagExt != 0 {
-		ext := rd.Bytes("extensions")
-		b = append(appendUvarint(b, uint64(len(ext))), ext...)
-	}
-	b = append(b, u.objectTable()...)
-	b = append(b, rd.Bytes("operations")...)
-	return append(bstrHeader(make([]byte, 0, len(b)+5), len(b)), b...)
-}
-
-func (u *Unpacker) table(b []byte) []byte {
-	rd := &u.rd
-	deps, refs := rd.Count("dependencies", 1), rd.Count("references", 1)
-	b = appendUvarint(appendUvarint(b, uint64(deps)), uint64(refs))
-	for i := 0; i < deps+refs && rd.err == nil; i++ {
-		id, explicit := u.id()
-		last := u.next[id].start - 1
-		if explicit {
-			if v := rd.Uvarint("table"); v == last {
-				rd.Fail("table", ErrCorrupt)
-			} else {
-				last = v
-			}
-		}
-		b = appendUvarint(append(b, id[:]...), last)
-	}
-	return b
-}
+// Places returns how many messages a Packer with Split has appended.
+func (p *Packer) Places() uint64 { return p.log.size() }

@@ -369,7 +369,7 @@ func (r *Runtime) apply(m *message, rep Rep, origin any) (err error) {
 		content, _, _ := cutBstr(m.data)
 		data = r.intoSlab(content)
 	}
-	r.history.add(r, rep, &keptMessage{m.start, m.end(), m.lamport, m.flags, m.objBytes, m.opBytes, m.data})
+	r.history.add(r, rep, &keptMessage{m.start, m.end(), m.lamport, m.flags, m.objBytes, m.opBytes, m.data, m})
 	done = true
 	return r.finish(&Update{Data: data, Kind: MessageUpdate, Origin: origin, Sender: m.sender, Start: m.start, End: m.end()})
 }

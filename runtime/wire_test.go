@@ -339,6 +339,14 @@ func (c *cursor) dumpBundle() {
 		spelled := number("sender")
 		flags := c.b[c.off]
 		c.take(1, "flags"+flagNames(flags))
+		if flags&0x01 != 0 {
+			c.packedDeps(number)
+			for range c.uvarint("other replicas") {
+				if number("table entry") {
+					c.uvarint("  its greatest seq")
+				}
+			}
+		}
 		if spelled {
 			c.uvarint("start")
 		}
@@ -354,13 +362,6 @@ func (c *cursor) dumpBundle() {
 		if flags&0x20 != 0 {
 			c.uvarint("wall time, ms")
 		}
-		if flags&0x01 != 0 {
-			for range c.uvarint("dependencies") + c.uvarint("other replicas") {
-				if number("table entry") {
-					c.uvarint("  its greatest seq")
-				}
-			}
-		}
 		if flags&0x40 != 0 {
 			c.bytes("extensions")
 		}
@@ -374,6 +375,32 @@ func (c *cursor) dumpBundle() {
 		c.bytes("operations")
 	}
 	c.take(4, "CRC32C")
+}
+
+func (c *cursor) packedDeps(number func(what string) bool) {
+	from := c.off
+	list := func() {
+		for range c.uvarint("how many") {
+			if number("dependency") {
+				c.uvarint("  its greatest seq")
+			}
+		}
+	}
+	switch head := c.uvarint(""); {
+	case head == 0:
+		c.note(from, "no dependencies")
+	case head == 1:
+		c.note(from, "dependencies one by one")
+		list()
+	default:
+		c.note(from, "dependencies by place: %d back, with differences: %v", (head-3)>>1, head&1 == 0)
+		if head&1 == 0 {
+			for range c.uvarint("not among them") {
+				c.uvarint("  gap")
+			}
+			list()
+		}
+	}
 }
 
 func (c *cursor) dumpState(delta bool) {

@@ -1,0 +1,246 @@
+package runtime_test
+
+import (
+	"bytes"
+	"errors"
+	"math/rand/v2"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/seed1312cc15/weft/runtime"
+)
+
+// TestPackedStreams packs messages of replicas that hear of each other at random, some twice, and gets their very bytes
+// back.
+func TestPackedStreams(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		n := rapid.IntRange(1, 6).Draw(rt, "replicas")
+		split := rapid.Bool().Draw(rt, "split")
+		docs := make([]*doc, n)
+		for i := range docs {
+			docs[i] = open(t, byte(i+1))
+		}
+		p := runtime.Packer{Split: split}
+		var stream []byte
+		var sent, packed [][]byte
+		got := make([]int, n) // how far each has read what all have sent
+		pack := func(m []byte) {
+			var err error
+			if stream, err = p.Append(stream, m); err != nil {
+				rt.Fatal(err)
+			}
+			packed = append(packed, m)
+		}
+		for range rapid.IntRange(1, 60).Draw(rt, "steps") {
+			i := rapid.IntRange(0, n-1).Draw(rt, "replica")
+			if rapid.Bool().Draw(rt, "edit") {
+				sent = append(sent, docs[i].add("x"))
+				pack(sent[len(sent)-1])
+				continue
+			}
+			for to := min(len(sent), got[i]+rapid.IntRange(1, 8).Draw(rt, "messages")); got[i] < to; got[i]++ {
+				docs[i].take(sent[got[i]])
+			}
+			if len(sent) > 0 && rapid.IntRange(0, 9).Draw(rt, "again") == 0 {
+				pack(sent[rapid.IntRange(0, len(sent)-1).Draw(rt, "which")])
+			}
+		}
+		unpackAll(rt, &runtime.Unpacker{Split: split}, stream, packed)
+	})
+}
+
+type fataler interface{ Fatalf(string, ...any) }
+
+// unpackAll expects a packed stream to hold these messages.
+func unpackAll(t fataler, u *runtime.Unpacker, stream []byte, want [][]byte) {
+	for i := range want {
+		m, rest, err := u.Next(stream)
+		if err != nil || !bytes.Equal(m, want[i]) {
+			t.Fatalf("message %d: %v\n got % x\nwant % x", i, err, m, want[i])
+		}
+		stream = rest
+	}
+	if len(stream) != 0 {
+		t.Fatalf("%d bytes are left", len(stream))
+	}
+}
+
+// room is a server that numbers what its clients send and sends all of it to each: a stream with Split, which what the
+// clients send follows.
+type room struct {
+	packer  runtime.Packer
+	stream  []byte
+	ends    []int    // of each message in stream
+	entries [][]byte // messages
+	clients []*roomClient
+	lost    int
+}
+
+type roomClient struct {
+	*doc
+	down  runtime.Unpacker
+	at    int // bytes of the stream that it has read
+	up    runtime.Packer
+	in    runtime.Unpacker // at the server
+	queue [][]byte         // packed, on their way
+	plain [][]byte         // the same messages
+}
+
+func newRoom(t testing.TB, n int) *room {
+	r := &room{packer: runtime.Packer{Split: true}}
+	for i := range n {
+		c := &roomClient{doc: open(t, byte(i+1)), down: runtime.Unpacker{Split: true}}
+		c.up.Follow(&c.down)
+		c.in.Follow(&r.packer)
+		r.clients = append(r.clients, c)
+	}
+	return r
+}
+
+func (c *roomClient) edit(t fataler) int {
+	m := c.add("x")
+	b, err := c.up.Append(nil, m)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	c.queue, c.plain = append(c.queue, b), append(c.plain, m)
+	return len(b)
+}
+
+// deliver takes the next message of a client into the room.
+func (r *room) deliver(t fataler, c *roomClient) {
+	if len(c.queue) == 0 {
+		return
+	}
+	m, _, err := c.in.Next(c.queue[0])
+	if errors.Is(err, runtime.ErrLostPlace) {
+		r.lost++
+		m = c.plain[0]
+	} else if err != nil || !bytes.Equal(m, c.plain[0]) {
+		t.Fatalf("sent up: %v\n got % x\nwant % x", err, m, c.plain[0])
+	}
+	c.queue, c.plain = c.queue[1:], c.plain[1:]
+	if r.stream, err = r.packer.Append(r.stream, m); err != nil {
+		t.Fatalf("%v", err)
+	}
+	r.ends, r.entries = append(r.ends, len(r.stream)), append(r.entries, m)
+}
+
+// read lets a client read up to n messages of the stream.
+func (r *room) read(t fataler, c *roomClient, n int) {
+	for ; n > 0 && c.at < len(r.stream); n-- {
+		place := c.down.Places()
+		m, rest, err := c.down.Next(r.stream[c.at:])
+		if err != nil || !bytes.Equal(m, r.entries[place]) {
+			t.Fatalf("sent down: %v\n got % x\nwant % x", err, m, r.entries[place])
+		}
+		c.at = len(r.stream) - len(rest)
+		if _, err := c.Receive(m); err != nil {
+			t.Fatalf("%v", err)
+		}
+	}
+}
+
+func TestFollowedStreams(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		r := newRoom(t, rapid.IntRange(1, 5).Draw(rt, "clients"))
+		for range rapid.IntRange(1, 80).Draw(rt, "steps") {
+			c := r.clients[rapid.IntRange(0, len(r.clients)-1).Draw(rt, "client")]
+			switch rapid.IntRange(0, 2).Draw(rt, "step") {
+			case 0:
+				c.edit(rt)
+			case 1:
+				r.deliver(rt, c)
+			case 2:
+				r.read(rt, c, rapid.IntRange(1, 10).Draw(rt, "messages"))
+			}
+		}
+		if r.lost > 0 {
+			rt.Fatalf("%d messages named a place that was lost", r.lost)
+		}
+	})
+}
+
+// TestHundredTypists: a hundred replicas that type at once cost at most 40 bytes a message, up, down and in a bundle.
+func TestHundredTypists(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		step func(t fataler, r *room, rnd *rand.Rand) int
+	}{
+		{"rounds", func(t fataler, r *room, _ *rand.Rand) (up int) {
+			for _, c := range r.clients {
+				up += c.edit(t)
+			}
+			for _, c := range r.clients {
+				r.deliver(t, c)
+			}
+			for _, c := range r.clients {
+				r.read(t, c, 1000)
+			}
+			return up
+		}},
+		{"late", func(t fataler, r *room, rnd *rand.Rand) (up int) {
+			for range r.clients {
+				c := r.clients[rnd.IntN(len(r.clients))]
+				up += c.edit(t)
+				r.deliver(t, r.clients[rnd.IntN(len(r.clients))])
+				r.deliver(t, r.clients[rnd.IntN(len(r.clients))])
+				r.read(t, r.clients[rnd.IntN(len(r.clients))], 1000)
+				r.read(t, r.clients[rnd.IntN(len(r.clients))], 1000)
+			}
+			return up
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r, rnd := newRoom(t, 100), rand.New(rand.NewPCG(1, 2))
+			c.step(t, r, rnd)
+			messages, down := len(r.entries), len(r.stream)
+			up := 0
+			for range 10 {
+				up += c.step(t, r, rnd)
+			}
+			messages = len(r.entries) - messages
+			down = len(r.stream) - down
+			explicit := 0
+			for _, m := range r.entries[len(r.entries)-messages:] {
+				explicit += len(m)
+			}
+			bundle, err := runtime.Bundle(r.entries)
+			if err != nil {
+				t.Fatal(err)
+			}
+			server := open(t, 255)
+			for _, m := range r.entries {
+				if _, err := server.Receive(m); err != nil {
+					t.Fatal(err)
+				}
+			}
+			kept, _ := server.HistoryBytes()
+			again, err := server.MessagesSince(nil)
+			if err != nil || len(again) != len(r.entries) {
+				t.Fatalf("history gives %d messages, %v", len(again), err)
+			}
+			sent := make(map[string]bool, len(r.entries))
+			for _, m := range r.entries {
+				sent[string(m)] = true
+			}
+			for _, m := range again {
+				if !sent[string(m)] {
+					t.Fatalf("history gives a message that nobody sent: % x", m)
+				}
+			}
+			t.Logf("bytes a message: %d alone, %d up, %d down, %d in a bundle, %d in history", explicit/messages, up/messages, down/messages,
+				len(bundle)/len(r.entries), kept/len(r.entries))
+			if kept > 40*len(r.entries) {
+				t.Error("more than 40 bytes a message in history")
+			}
+			if r.lost > 0 {
+				t.Errorf("%d messages named a place that was lost", r.lost)
+			}
+			if up > 40*messages || down > 40*messages || len(bundle) > 40*len(r.entries) {
+				t.Error("more than 40 bytes a message")
+			}
+		})
+	}
+}

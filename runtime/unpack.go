@@ -1,0 +1,319 @@
+package runtime
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+	"slices"
+
+	"github.com/google/uuid"
+)
+
+// ErrLostPlace marks a packed message whose dependencies the Unpacker cannot rebuild: it names a place in the followed stream
+// that is not there any more, or what it rebuilds is not what was packed. The sender has to be asked for the message in
+// another form; the Unpacker goes on.
+var ErrLostPlace = errors.New("runtime: a packed message names a place that the other stream does not have")
+
+// Unpacker is the other side of a Packer. Its tables are bounded: MaxTables of them and MaxTableBytes in all.
+//
+// The zero value is ready. Not safe for concurrent use.
+type Unpacker struct {
+	// Split is that of the Packer.
+	Split bool
+
+	rd         Reader
+	ids        []uuid.UUID
+	numbers    map[uuid.UUID]uint32 // the inverse of ids; nil until somebody follows
+	objects    [][]byte
+	tableBytes int
+	next       []expected
+	log        streamLog
+	follow     *Packer
+	seen       map[uuid.UUID]uint64
+	table      []repBound // reused, as those below
+	deps       []dependency
+	sorted     []uint64
+	sum        uint32 // checksum that the message must have
+	summed     bool
+	lost       bool
+}
+
+// Bounds of what one Unpacker keeps.
+const (
+	MaxTables     = 1 << 17
+	MaxTableBytes = 8 << 20
+)
+
+// Follow is the other side of Packer.Follow: p packs the stream whose places are named.
+func (u *Unpacker) Follow(p *Packer) { u.follow, u.seen = p, make(map[uuid.UUID]uint64) }
+
+// Next decodes the packed message that data begins with: the message, which the caller owns, and what follows it. After
+// an error the Unpacker must not be used any more, except after ErrLostPlace: then rest is good.
+func (u *Unpacker) Next(data []byte) (message, rest []byte, err error) {
+	u.rd = Reader{buf: data, format: "packed message"}
+	u.log.split = u.Split
+	u.summed, u.lost = false, false
+	message = u.message()
+	if u.rd.err != nil {
+		return nil, nil, u.rd.err
+	}
+	rest = data[u.rd.off:]
+	if u.lost || u.summed && crc32.Checksum(message, castagnoli) != u.sum {
+		return nil, rest, ErrLostPlace
+	}
+	return message, rest, nil
+}
+
+// Places returns how many messages an Unpacker with Split has seen.
+func (u *Unpacker) Places() uint64 { return u.log.size() }
+
+// placeOf returns the place in this stream after the last of m's dependencies that it holds, at least from, and whether a
+// replica that had seen everything before that place, its own last message everything before from, depends on exactly
+// what m depends on.
+func (u *Unpacker) placeOf(m *message, from uint64) (s uint64, exact bool) {
+	if u.numbers == nil {
+		u.numbers = make(map[uuid.UUID]uint32, len(u.ids))
+	}
+	for n := len(u.numbers); n < len(u.ids); n++ {
+		u.numbers[u.ids[n]] = uint32(n)
+	}
+	s, exact = from, from >= u.log.first
+	u.sorted = u.sorted[:0]
+	for i := range m.table[:m.deps] {
+		n, ok := u.numbers[m.table[i].id]
+		if !ok {
+			exact = false
+			continue
+		}
+		if place, ok := u.log.find(n, m.table[i].end); ok {
+			s = max(s, place+1)
+			u.sorted = append(u.sorted, place)
+		} else {
+			exact = false
+		}
+	}
+	if !exact {
+		return s, false
+	}
+	sender, ok := u.numbers[m.sender]
+	if !ok {
+		sender = noSender
+	}
+	slices.Sort(u.sorted)
+	return s, slices.Equal(u.sorted, u.log.predict(sender, from, s))
+}
+
+// noSender is the number of who has none.
+const noSender = 1<<32 - 1
+
+// id reads what appendID wrote.
+func (u *Unpacker) id() (n uint32, flag bool) {
+	head := u.rd.Uvarint("replica number")
+	switch i := head >> 1; {
+	case i < uint64(len(u.ids)):
+		n = uint32(i)
+	case i == uint64(len(u.ids)) && i < MaxTables:
+		var id uuid.UUID
+		copy(id[:], u.rd.Take("replica", 16))
+		n = uint32(i)
+		u.ids, u.next = append(u.ids, id), append(u.next, expected{})
+	default:
+		u.rd.Fail("replica number", ErrCorrupt)
+		if len(u.ids) == 0 {
+			u.ids, u.next = append(u.ids, uuid.Nil), append(u.next, expected{})
+		}
+	}
+	return n, head&1 != 0
+}
+
+func (u *Unpacker) objectTable() []byte {
+	i := u.rd.Uvarint("object table")
+	if i < uint64(len(u.objects)) {
+		return u.objects[i]
+	}
+	t := u.rd.Bytes("object table")
+	if u.tableBytes += len(t); i != uint64(len(u.objects)) || i >= MaxTables || u.tableBytes > MaxTableBytes {
+		u.rd.Fail("object table", ErrCorrupt)
+		return nil
+	}
+	t = append([]byte(nil), t...)
+	u.objects = append(u.objects, t)
+	return t
+}
+
+// message rebuilds one message's bytes.
+func (u *Unpacker) message() []byte {
+	rd := &u.rd
+	sender, explicit := u.id()
+	m := message{flags: rd.Byte("flags"), sender: u.ids[sender], count: 1}
+	e := u.next[sender]
+	m.start = e.start
+	u.table, u.deps = u.table[:0], u.deps[:0]
+	lamport := e.lamport
+	if m.flags&flagTable != 0 {
+		u.dependencies(sender)
+		m.deps = len(u.table)
+		known := len(u.deps)
+		lamport = u.log.timestamp(u.deps, lamport)
+		for range rd.Count("references", 1) {
+			if u.entry("references"); rd.err != nil {
+				break
+			}
+		}
+		m.table, u.deps = u.table, u.deps[:known]
+	}
+	if explicit {
+		if m.start = rd.Uvarint("start"); m.start == e.start {
+			rd.Fail("start", ErrCorrupt)
+		}
+	}
+	if m.flags&flagCount != 0 {
+		m.count = rd.Uvarint("dots")
+	}
+	m.lamport = m.start + 1
+	if m.flags&flagLamport != 0 {
+		m.lamport = lamport + uint64(rd.Varint("lamport"))
+	}
+	if m.flags&flagDocument != 0 {
+		copy(m.document[:], rd.Take("document", 16))
+	}
+	if m.flags&flagWall != 0 {
+		m.wall = rd.Uvarint("wall time")
+	}
+	if m.flags&flagExt != 0 {
+		m.ext = rd.Bytes("extensions")
+	}
+	m.objBytes = u.objectTable()
+	m.opBytes = rd.Bytes("operations")
+	if rd.err != nil {
+		return nil
+	}
+	u.next[sender] = expected{m.end(), m.lamport + m.count}
+	u.log.add(sender, m.end(), m.lamport+m.count, u.deps)
+	return m.encode()
+}
+
+// entry reads what Packer.entry wrote.
+func (u *Unpacker) entry(field string) {
+	n, explicit := u.id()
+	end := u.next[n].start
+	if explicit {
+		if v := u.rd.Uvarint(field) + 1; v == end || v == 0 {
+			u.rd.Fail(field, ErrCorrupt)
+		} else {
+			end = v
+		}
+	}
+	u.table = append(u.table, repBound{id: u.ids[n], end: end})
+	u.deps = append(u.deps, dependency{n, end})
+}
+
+// dependencies reads what Packer.dependencies wrote.
+func (u *Unpacker) dependencies(sender uint32) {
+	rd := &u.rd
+	head := rd.Uvarint("dependencies")
+	switch {
+	case head == depsNone || rd.err != nil:
+		return
+	case head == depsExplicit:
+		if u.follow != nil {
+			u.ahead(sender)
+		}
+		for range rd.Count("dependencies", 1) {
+			if u.entry("dependencies"); rd.err != nil {
+				return
+			}
+		}
+		return
+	case head == depsFollowed:
+		u.followed(sender)
+	default:
+		u.places(sender, head-depsPlace)
+	}
+	slices.SortFunc(u.table, func(a, b repBound) int { return bytes.Compare(a.id[:], b.id[:]) })
+}
+
+// places reads dependencies by a place in this stream.
+func (u *Unpacker) places(sender uint32, head uint64) {
+	rd, l := &u.rd, &u.log
+	if head>>1 > l.size()-l.first {
+		rd.Fail("dependencies", ErrCorrupt)
+		return
+	}
+	predicted := l.predict(sender, l.knownBy(sender), l.size()-head>>1)
+	absent, at := 0, 0
+	if head&1 != 0 {
+		absent = rd.Count("dependencies", 1)
+	}
+	for range absent {
+		gap := rd.Uvarint("dependencies")
+		if rd.err != nil || gap >= uint64(len(predicted)-at) {
+			rd.Fail("dependencies", ErrCorrupt)
+			return
+		}
+		for range gap {
+			u.predicted(l.at(predicted[at]))
+			at++
+		}
+		at++
+	}
+	for ; at < len(predicted); at++ {
+		u.predicted(l.at(predicted[at]))
+	}
+	if head&1 == 0 {
+		return
+	}
+	for range rd.Count("dependencies", 1) {
+		if u.entry("dependencies"); rd.err != nil {
+			return
+		}
+	}
+}
+
+func (u *Unpacker) predicted(e *streamEntry) {
+	u.table = append(u.table, repBound{id: u.ids[e.sender], end: e.end})
+	u.deps = append(u.deps, dependency{e.sender, e.end})
+}
+
+// ahead reads the place in the followed stream that a message had seen, and returns that and the one that the sender's
+// message before had seen.
+func (u *Unpacker) ahead(sender uint32) (from, s uint64) {
+	id := u.ids[sender]
+	from = u.seen[id]
+	s = from + u.rd.Uvarint("place")
+	if s > maxEnd {
+		u.rd.Fail("place", ErrCorrupt)
+		return from, from
+	}
+	u.seen[id] = s
+	return from, s
+}
+
+// followed reads dependencies by a place in the followed stream. The log of this one learns nothing of them.
+func (u *Unpacker) followed(sender uint32) {
+	rd := &u.rd
+	if u.follow == nil {
+		rd.Fail("place", ErrCorrupt)
+		return
+	}
+	from, s := u.ahead(sender)
+	sum := rd.Take("checksum", 4)
+	if rd.err != nil {
+		return
+	}
+	u.sum, u.summed = binary.LittleEndian.Uint32(sum), true
+	l := &u.follow.log
+	if s > l.size() || from < l.first {
+		u.lost = true
+		return
+	}
+	n, ok := u.follow.ids[u.ids[sender]]
+	if !ok {
+		n = noSender
+	}
+	for _, place := range l.predict(n, from, s) {
+		e := l.at(place)
+		u.table = append(u.table, repBound{id: u.follow.senders[e.sender], end: e.end})
+	}
+}
