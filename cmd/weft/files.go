@@ -1,12 +1,15 @@
 package main
 
 import (
+	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/seed1312cc15/weft/crdt"
@@ -109,6 +112,8 @@ func join(paths []string) (*runtime.Runtime, error) {
 		}
 		todo = append(todo, update{path, data})
 	}
+	// The local section of a state depends on what came first, so the order of the files must not decide that.
+	slices.SortFunc(todo, func(a, b update) int { return cmp.Or(rank(a.data)-rank(b.data), bytes.Compare(a.data, b.data)) })
 	for len(todo) > 0 {
 		var later []update
 		var lacks error
@@ -127,6 +132,12 @@ func join(paths []string) (*runtime.Runtime, error) {
 		todo = later
 	}
 	return rt, nil
+}
+
+// rank orders updates by kind, those that others may follow first.
+func rank(data []byte) int {
+	kind, _ := runtime.KindOf(data)
+	return slices.Index([]runtime.UpdateKind{runtime.StateUpdate, runtime.DeltaUpdate, runtime.BundleUpdate, runtime.MessageUpdate}, kind)
 }
 
 // waitingNote says which messages of a document wait for what; "" if none does.

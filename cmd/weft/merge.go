@@ -14,9 +14,9 @@ var mergeCommand = &command{
 	short: "join saved states, deltas, messages and bundles into one saved state",
 	long: `
 merge joins what its files hold and writes the saved state of the result to OUT, which may be one of the files: it is
-replaced in one step, and only when all went well. The order of the files does not matter. No schema is needed: objects
-of kinds that this program does not know are kept whole. Messages whose dependencies are missing are kept waiting, and
-the note on stderr says what they lack.
+replaced in one step, and only when all went well. The same files give the same bytes in any order.
+No schema is needed: objects of kinds that this program does not know are kept whole. Messages whose dependencies are
+missing are kept waiting, and the note on stderr says what they lack.
 
 As a merge driver of git, for files *.weft:
 
