@@ -55,6 +55,9 @@ const (
 // before the first Append.
 func (p *Packer) Follow(u *Unpacker) { p.follow, p.seen = u, make(map[uuid.UUID]uint64) }
 
+// StartAt makes the first message have this place. Call it before the first Append; the Unpacker goes by AppendState.
+func (p *Packer) StartAt(place uint64) { p.log.first = place }
+
 // Append appends the packed form of a message. On error (the message is malformed) nothing is appended and the Packer is
 // as before.
 func (p *Packer) Append(dst, message []byte) ([]byte, error) {
@@ -64,8 +67,8 @@ func (p *Packer) Append(dst, message []byte) ([]byte, error) {
 	}
 	if p.ids == nil {
 		p.ids, p.objects = make(map[uuid.UUID]uint32), make(map[string]uint64)
-		p.log.split = p.Split
 	}
+	p.log.split = p.Split
 	sender, fresh := p.number(m.sender)
 	e := p.next[sender]
 	dst = appendID(dst, sender, fresh, m.sender, m.start != e.start)
@@ -148,14 +151,21 @@ func (p *Packer) dependencies(dst []byte, m *message, sender uint32) []byte {
 		return append(dst, depsNone)
 	}
 	if p.follow != nil {
-		s, exact := p.follow.placeOf(m, p.seen[m.sender])
-		ahead := s - p.seen[m.sender]
-		p.seen[m.sender] = s
-		if exact {
-			sum := crc32.Checksum(m.data, castagnoli)
-			return binary.LittleEndian.AppendUint32(appendUvarint(append(dst, depsFollowed), ahead), sum)
+		before, known := p.seen[m.sender]
+		from := before
+		if !known {
+			from = p.follow.log.first
 		}
-		return p.list(appendUvarint(append(dst, depsExplicit), ahead), table)
+		s, exact := p.follow.placeOf(m, from)
+		p.seen[m.sender] = s
+		if !exact {
+			return p.list(appendUvarint(append(dst, depsExplicit), s-before), table)
+		}
+		dst = appendUvarint(append(dst, depsFollowed), s-before)
+		if !known {
+			dst = appendUvarint(dst, s-from)
+		}
+		return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(m.data, castagnoli))
 	}
 	if d, ok := p.byPlace(dst, table, sender); ok {
 		return d
@@ -229,5 +239,5 @@ func (p *Packer) objectTable(dst, table []byte) []byte {
 	return dst
 }
 
-// Places returns how many messages a Packer with Split has appended.
-func (p *Packer) Places() uint64 { return p.log.size() }
+// Place returns the place of the next message, if Split is set.
+func (p *Packer) Place() uint64 { return p.log.size() }

@@ -69,18 +69,22 @@ func unpackAll(t fataler, u *runtime.Unpacker, stream []byte, want [][]byte) {
 // room is a server that numbers what its clients send and sends all of it to each: a stream with Split, which what the
 // clients send follows.
 type room struct {
-	packer  runtime.Packer
-	stream  []byte
-	ends    []int    // of each message in stream
+	packer  *runtime.Packer
+	stream  []roomItem
 	entries [][]byte // messages
 	clients []*roomClient
 	lost    int
 }
 
+// roomItem is a packed message or, after a restart, a state of the packer.
+type roomItem struct {
+	packed, state []byte
+}
+
 type roomClient struct {
 	*doc
 	down  runtime.Unpacker
-	at    int // bytes of the stream that it has read
+	at    int // items of the stream that it has read
 	up    runtime.Packer
 	in    runtime.Unpacker // at the server
 	queue [][]byte         // packed, on their way
@@ -88,14 +92,41 @@ type roomClient struct {
 }
 
 func newRoom(t testing.TB, n int) *room {
-	r := &room{packer: runtime.Packer{Split: true}}
-	for i := range n {
-		c := &roomClient{doc: open(t, byte(i+1)), down: runtime.Unpacker{Split: true}}
-		c.up.Follow(&c.down)
-		c.in.Follow(&r.packer)
-		r.clients = append(r.clients, c)
+	r := &room{packer: &runtime.Packer{Split: true}}
+	r.packer.StartAt(1000)
+	for range n {
+		r.join(t)
 	}
 	return r
+}
+
+// join adds a client that holds all that was numbered.
+func (r *room) join(t testing.TB) {
+	c := &roomClient{doc: open(t, byte(len(r.clients)+1)), down: runtime.Unpacker{Split: true}, at: len(r.stream)}
+	for _, m := range r.entries {
+		if _, err := c.Receive(m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.down.Restore(r.packer.AppendState(nil)); err != nil {
+		t.Fatal(err)
+	}
+	c.up.Follow(&c.down)
+	r.clients = append(r.clients, c)
+}
+
+// restart forgets the tables; goOn makes another packer go on, as after a reload.
+func (r *room) restart(t fataler, goOn bool) {
+	if goOn {
+		u := runtime.Unpacker{Split: true}
+		if err := u.Restore(r.packer.AppendState(nil)); err != nil {
+			t.Fatalf("%v", err)
+		}
+		r.packer = u.Packer()
+		return
+	}
+	r.packer.Restart()
+	r.stream = append(r.stream, roomItem{state: r.packer.AppendState(nil)})
 }
 
 func (c *roomClient) edit(t fataler) int {
@@ -109,10 +140,11 @@ func (c *roomClient) edit(t fataler) int {
 }
 
 // deliver takes the next message of a client into the room.
-func (r *room) deliver(t fataler, c *roomClient) {
+func (r *room) deliver(t fataler, c *roomClient) (down int) {
 	if len(c.queue) == 0 {
-		return
+		return 0
 	}
+	c.in.Follow(r.packer)
 	m, _, err := c.in.Next(c.queue[0])
 	if errors.Is(err, runtime.ErrLostPlace) {
 		r.lost++
@@ -121,21 +153,30 @@ func (r *room) deliver(t fataler, c *roomClient) {
 		t.Fatalf("sent up: %v\n got % x\nwant % x", err, m, c.plain[0])
 	}
 	c.queue, c.plain = c.queue[1:], c.plain[1:]
-	if r.stream, err = r.packer.Append(r.stream, m); err != nil {
+	b, err := r.packer.Append(nil, m)
+	if err != nil {
 		t.Fatalf("%v", err)
 	}
-	r.ends, r.entries = append(r.ends, len(r.stream)), append(r.entries, m)
+	r.stream, r.entries = append(r.stream, roomItem{packed: b}), append(r.entries, m)
+	return len(b)
 }
 
-// read lets a client read up to n messages of the stream.
+// read lets a client read up to n items of the stream.
 func (r *room) read(t fataler, c *roomClient, n int) {
 	for ; n > 0 && c.at < len(r.stream); n-- {
-		place := c.down.Places()
-		m, rest, err := c.down.Next(r.stream[c.at:])
+		item := r.stream[c.at]
+		c.at++
+		if item.state != nil {
+			if err := c.down.Restore(item.state); err != nil {
+				t.Fatalf("%v", err)
+			}
+			continue
+		}
+		place := c.down.Place() - 1000
+		m, _, err := c.down.Next(item.packed)
 		if err != nil || !bytes.Equal(m, r.entries[place]) {
 			t.Fatalf("sent down: %v\n got % x\nwant % x", err, m, r.entries[place])
 		}
-		c.at = len(r.stream) - len(rest)
 		if _, err := c.Receive(m); err != nil {
 			t.Fatalf("%v", err)
 		}
@@ -147,12 +188,21 @@ func TestFollowedStreams(t *testing.T) {
 		r := newRoom(t, rapid.IntRange(1, 5).Draw(rt, "clients"))
 		for range rapid.IntRange(1, 80).Draw(rt, "steps") {
 			c := r.clients[rapid.IntRange(0, len(r.clients)-1).Draw(rt, "client")]
-			switch rapid.IntRange(0, 2).Draw(rt, "step") {
-			case 0:
+			switch rapid.IntRange(0, 12).Draw(rt, "step") % 10 {
+			case 9:
+				switch rapid.IntRange(0, 2).Draw(rt, "event") {
+				case 0:
+					r.restart(rt, false)
+				case 1:
+					r.restart(rt, true)
+				case 2:
+					r.join(t)
+				}
+			case 0, 3, 6:
 				c.edit(rt)
-			case 1:
+			case 1, 4, 7:
 				r.deliver(rt, c)
-			case 2:
+			default:
 				r.read(rt, c, rapid.IntRange(1, 10).Draw(rt, "messages"))
 			}
 		}
@@ -166,42 +216,41 @@ func TestFollowedStreams(t *testing.T) {
 func TestHundredTypists(t *testing.T) {
 	for _, c := range []struct {
 		name string
-		step func(t fataler, r *room, rnd *rand.Rand) int
+		step func(t fataler, r *room, rnd *rand.Rand) (up, down int)
 	}{
-		{"rounds", func(t fataler, r *room, _ *rand.Rand) (up int) {
+		{"rounds", func(t fataler, r *room, _ *rand.Rand) (up, down int) {
 			for _, c := range r.clients {
 				up += c.edit(t)
 			}
 			for _, c := range r.clients {
-				r.deliver(t, c)
+				down += r.deliver(t, c)
 			}
 			for _, c := range r.clients {
 				r.read(t, c, 1000)
 			}
-			return up
+			return up, down
 		}},
-		{"late", func(t fataler, r *room, rnd *rand.Rand) (up int) {
+		{"late", func(t fataler, r *room, rnd *rand.Rand) (up, down int) {
 			for range r.clients {
 				c := r.clients[rnd.IntN(len(r.clients))]
 				up += c.edit(t)
-				r.deliver(t, r.clients[rnd.IntN(len(r.clients))])
-				r.deliver(t, r.clients[rnd.IntN(len(r.clients))])
+				down += r.deliver(t, r.clients[rnd.IntN(len(r.clients))])
+				down += r.deliver(t, r.clients[rnd.IntN(len(r.clients))])
 				r.read(t, r.clients[rnd.IntN(len(r.clients))], 1000)
 				r.read(t, r.clients[rnd.IntN(len(r.clients))], 1000)
 			}
-			return up
+			return up, down
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r, rnd := newRoom(t, 100), rand.New(rand.NewPCG(1, 2))
 			c.step(t, r, rnd)
-			messages, down := len(r.entries), len(r.stream)
-			up := 0
-			for range 10 {
-				up += c.step(t, r, rnd)
+			messages, up, down := len(r.entries), 0, 0
+			for range 4 {
+				u, d := c.step(t, r, rnd)
+				up, down = up+u, down+d
 			}
 			messages = len(r.entries) - messages
-			down = len(r.stream) - down
 			explicit := 0
 			for _, m := range r.entries[len(r.entries)-messages:] {
 				explicit += len(m)

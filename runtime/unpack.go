@@ -45,8 +45,14 @@ const (
 	MaxTableBytes = 8 << 20
 )
 
-// Follow is the other side of Packer.Follow: p packs the stream whose places are named.
-func (u *Unpacker) Follow(p *Packer) { u.follow, u.seen = p, make(map[uuid.UUID]uint64) }
+// Follow is the other side of Packer.Follow: p packs the stream whose places are named. It may be called again with what
+// goes on in place of p.
+func (u *Unpacker) Follow(p *Packer) {
+	u.follow = p
+	if u.seen == nil {
+		u.seen = make(map[uuid.UUID]uint64)
+	}
+}
 
 // Next decodes the packed message that data begins with: the message, which the caller owns, and what follows it. After
 // an error the Unpacker must not be used any more, except after ErrLostPlace: then rest is good.
@@ -65,8 +71,8 @@ func (u *Unpacker) Next(data []byte) (message, rest []byte, err error) {
 	return message, rest, nil
 }
 
-// Places returns how many messages an Unpacker with Split has seen.
-func (u *Unpacker) Places() uint64 { return u.log.size() }
+// Place returns the place of the next message, if Split is set.
+func (u *Unpacker) Place() uint64 { return u.log.size() }
 
 // placeOf returns the place in this stream after the last of m's dependencies that it holds, at least from, and whether a
 // replica that had seen everything before that place, its own last message everything before from, depends on exactly
@@ -277,17 +283,17 @@ func (u *Unpacker) predicted(e *streamEntry) {
 }
 
 // ahead reads the place in the followed stream that a message had seen, and returns that and the one that the sender's
-// message before had seen.
-func (u *Unpacker) ahead(sender uint32) (from, s uint64) {
+// message before had seen; false if there was none.
+func (u *Unpacker) ahead(sender uint32) (from, s uint64, known bool) {
 	id := u.ids[sender]
-	from = u.seen[id]
+	from, known = u.seen[id]
 	s = from + u.rd.Uvarint("place")
 	if s > maxEnd {
 		u.rd.Fail("place", ErrCorrupt)
-		return from, from
+		return from, from, known
 	}
 	u.seen[id] = s
-	return from, s
+	return from, s, known
 }
 
 // followed reads dependencies by a place in the followed stream. The log of this one learns nothing of them.
@@ -297,7 +303,15 @@ func (u *Unpacker) followed(sender uint32) {
 		rd.Fail("place", ErrCorrupt)
 		return
 	}
-	from, s := u.ahead(sender)
+	from, s, known := u.ahead(sender)
+	if !known {
+		back := rd.Uvarint("places")
+		if back > s {
+			rd.Fail("places", ErrCorrupt)
+			return
+		}
+		from = s - back
+	}
 	sum := rd.Take("checksum", 4)
 	if rd.err != nil {
 		return
