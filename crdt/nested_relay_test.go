@@ -8,7 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/seed1312cc15/weft/internal/converge"
+	"github.com/seed1312cc15/weft/fuzz"
 	"github.com/seed1312cc15/weft/runtime"
 )
 
@@ -66,7 +66,7 @@ func TestOlderRelays(t *testing.T) {
 			case 0, 1, 2:
 				err := writers[i].Transact(func(tx runtime.Tx) error {
 					name := rapid.SampledFrom(edits).Draw(rt, "edit")
-					if _, err := nestedSubject.Edits[name](rt, tx, tops[i]); !errors.Is(err, converge.ErrNothing) {
+					if _, err := nestedSubject.Edits[name](fuzz.FromRapid(rt), tx, tops[i]); !errors.Is(err, fuzz.ErrNothing) {
 						return err
 					}
 					return nil

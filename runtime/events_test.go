@@ -339,7 +339,7 @@ func TestSaveAndSubscribeHasNoGap(t *testing.T) {
 	}
 }
 
-// A view rebuilt from events alone always equals the value, whatever comes: TestBagsConverge of package converge.
+// A view rebuilt from events alone always equals the value, whatever comes: TestBags of package fuzz.
 func TestProblemEvents(t *testing.T) {
 	a := open(t, 1)
 	var order []string

@@ -10,16 +10,15 @@ import (
 	"sync"
 	"testing"
 
-	"pgregory.net/rapid"
-
-	"github.com/seed1312cc15/weft/internal/converge"
+	"github.com/seed1312cc15/weft/fuzz"
 	"github.com/seed1312cc15/weft/internal/converge/bag"
 	"github.com/seed1312cc15/weft/runtime"
 	"github.com/seed1312cc15/weft/vclock"
 )
 
 // lines is the example of the Object contract as a subject, with its model.
-var lines = converge.Subject[Log]{
+var lines = &fuzz.Subject[Log]{
+	Name: "log",
 	Open: func(o *runtime.Options) (*runtime.Runtime, Log, error) {
 		o.Kinds = []runtime.Kind{{Name: logKind, New: newLogState}}
 		rt, err := runtime.New(o)
@@ -29,23 +28,23 @@ var lines = converge.Subject[Log]{
 		l, err := NewLog(rt, "log")
 		return rt, l, err
 	},
-	Edits: map[string]converge.Edit[Log]{
-		"add": func(t *rapid.T, tx runtime.Tx, l Log) (any, error) {
-			v := rapid.StringMatching(`[a-z]{1,3}`).Draw(t, "line")
+	Edits: map[string]fuzz.Edit[Log]{
+		"add": func(d *fuzz.Draw, tx runtime.Tx, l Log) (any, error) {
+			v := fuzz.Value[string](d, "line")
 			return v, l.Add(tx, v)
 		},
-		"remove": func(t *rapid.T, tx runtime.Tx, l Log) (any, error) {
+		"remove": func(d *fuzz.Draw, tx runtime.Tx, l Log) (any, error) {
 			n := len(l.Lines(tx))
 			if n == 0 {
-				return nil, converge.ErrNothing
+				return nil, fuzz.ErrNothing
 			}
-			i := rapid.IntRange(0, n-1).Draw(t, "line")
-			d := tx.Runtime().Dot(l.node.Object().(*logState).lines[i].stamp.Dot)
-			return d, l.Remove(tx, i)
+			i := d.Int("line", 0, n-1)
+			gone := tx.Runtime().Dot(l.node.Object().(*logState).lines[i].stamp.Dot)
+			return gone, l.Remove(tx, i)
 		},
 	},
 	Value: func(tx runtime.Tx, l Log) any { return l.Lines(tx) },
-	Model: func(applied []converge.Transaction) any {
+	Model: func(applied []fuzz.Transaction) any {
 		type line struct {
 			lamport uint64
 			dot     vclock.Dot
@@ -75,7 +74,7 @@ var lines = converge.Subject[Log]{
 	},
 }
 
-func TestExampleObjectConverges(t *testing.T) { lines.Test(t) }
+func TestExampleObjectConverges(t *testing.T) { fuzz.Check(t, lines, nil) }
 
 func TestR2RemovedStaysRemoved(t *testing.T) {
 	a, b, c := open(t, 1), open(t, 2), open(t, 3)

@@ -1,0 +1,96 @@
+package fuzz_test
+
+import (
+	"flag"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/seed1312cc15/weft/fuzz"
+	"github.com/seed1312cc15/weft/internal/converge/bag"
+)
+
+func TestBags(t *testing.T) { fuzz.Check(t, bags(bag.Options{}), nil) }
+
+func FuzzBags(f *testing.F) { fuzz.Fuzz(f, bags(bag.Options{})) }
+
+func TestSchemas(t *testing.T) {
+	for _, s := range fuzz.Schemas() {
+		t.Run(fuzz.NameOf(s), func(t *testing.T) { fuzz.CheckSchema(t, s, nil) })
+	}
+}
+
+// quiet is a test that may fail.
+type quiet struct {
+	*testing.T
+	failed bool
+	log    strings.Builder
+}
+
+type stopped struct{}
+
+func (q *quiet) Helper()                   {}
+func (q *quiet) Logf(f string, a ...any)   { fmt.Fprintf(&q.log, f+"\n", a...) }
+func (q *quiet) Log(a ...any)              { fmt.Fprintln(&q.log, a...) }
+func (q *quiet) Errorf(f string, a ...any) { q.failed = true; q.Logf(f, a...) }
+func (q *quiet) Error(a ...any)            { q.failed = true; q.Log(a...) }
+func (q *quiet) Fatalf(f string, a ...any) { q.Errorf(f, a...); panic(stopped{}) }
+func (q *quiet) Fatal(a ...any)            { q.Error(a...); panic(stopped{}) }
+func (q *quiet) FailNow()                  { q.failed = true; panic(stopped{}) }
+func (q *quiet) Fail()                     { q.failed = true }
+func (q *quiet) Failed() bool              { return q.failed }
+
+// failing runs a test that may fail and returns what it logged.
+func failing(t *testing.T, test func(q *quiet)) *quiet {
+	q := &quiet{T: t}
+	func() {
+		defer func() {
+			if v := recover(); v != nil {
+				if _, ok := v.(stopped); !ok {
+					panic(v)
+				}
+			}
+		}()
+		test(q)
+	}()
+	return q
+}
+
+// set changes a flag until the test ends.
+func set(t *testing.T, name, value string) {
+	was := flag.Lookup(name).Value.String()
+	if err := flag.Set(name, value); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = flag.Set(name, was) })
+}
+
+// The kit finds each breach of the contract that a bag can be made to commit: driven by rapid, and by its own generator.
+func TestMutantsAreFound(t *testing.T) {
+	set(t, "rapid.shrinktime", "0s")
+	set(t, "rapid.nofailfile", "true")
+	for _, m := range bag.Mutants {
+		for _, way := range []struct {
+			name   string
+			checks string
+			ops    int
+		}{{"rapid", "100", -1}, {"generator", "1", 5000}} {
+			t.Run(m+"/"+way.name, func(t *testing.T) {
+				set(t, "rapid.checks", way.checks)
+				begin := time.Now()
+				q := failing(t, func(q *quiet) {
+					fuzz.Check(q, bags(bag.Options{Break: m}), &fuzz.Options{Scripts: "-", Ops: way.ops, Shrink: 200 * time.Millisecond})
+				})
+				if !q.failed {
+					t.Fatalf("bags without %q pass", m)
+				}
+				_, script, ok := strings.Cut(q.log.String(), "script of the failure:")
+				if !ok || strings.Contains(q.log.String(), "does not fail when it is replayed") {
+					t.Fatalf("no script that repeats the failure:\n%s", q.log.String())
+				}
+				t.Logf("found in %v:%s", time.Since(begin), script)
+			})
+		}
+	}
+}
