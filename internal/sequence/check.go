@@ -8,7 +8,7 @@ import (
 )
 
 // Check tests the invariants that Sequence's comment numbers and returns the first violation, prefixed with its
-// number. Cost: O(elements log elements); for tests and for users who suspect the worst.
+// number. Cost: O(elements) but for sorting siblings and content; for tests and for users who suspect the worst.
 func (s *Sequence) Check() error {
 	for _, f := range []func() error{
 		s.checkTree, s.checkLIDs, s.checkContent, s.checkOrigins, s.checkFlags, s.checkDots, s.checkOrder,
@@ -125,17 +125,23 @@ func (s *Sequence) spans() []*span {
 
 // checkLIDs tests invariant 2.
 func (s *Sequence) checkLIDs() error {
+	length := make([]uint32, s.count) // by its first element, of each span
 	all := s.spans()
-	slices.SortFunc(all, func(a, b *span) int { return cmp.Compare(a.first, b.first) })
-	next := LID(0)
 	for _, sp := range all {
-		if sp.n == 0 || sp.first != next {
-			return broken(2, "a span has elements %d, %d more; expected %d next", sp.first, sp.n, next)
+		if sp.n == 0 || sp.first >= s.count || sp.n > s.count-sp.first || length[sp.first] != 0 {
+			return broken(2, "a span has elements %d, %d more, of %d", sp.first, sp.n, s.count)
 		}
-		next += sp.n
+		length[sp.first] = sp.n
 	}
-	if next != s.count {
-		return broken(2, "spans hold %d elements of %d", next, s.count)
+	spans := 0
+	for next := LID(0); next < s.count; next += length[next] {
+		if length[next] == 0 {
+			return broken(2, "no span begins at element %d, where one ends", next)
+		}
+		spans++
+	}
+	if spans != len(all) {
+		return broken(2, "%d of %d spans begin inside of others", len(all)-spans, len(all))
 	}
 	return nil
 }
@@ -197,26 +203,65 @@ func (s *Sequence) checkOrigins() error {
 }
 
 // children lists, for checks, the children that start spans, by parent and side.
-func (s *Sequence) children() map[uint64][]LID {
-	kids := make(map[uint64][]LID)
-	for _, sp := range s.spans() {
-		key := siblingKey(sp.parent, sp.flags)
-		kids[key] = append(kids[key], sp.first)
+type children struct {
+	from []uint32 // where those of a slot begin in lids; the last entry is the end
+	lids []LID
+	root uint64
+}
+
+func (c *children) of(parent LID, side uint32) []LID {
+	i := c.slot(parent, side)
+	return c.lids[c.from[i]:c.from[i+1]]
+}
+
+func (c *children) slot(parent LID, side uint32) uint64 {
+	if parent == root {
+		return c.root | uint64(side&flagLeft)
 	}
-	return kids
+	return siblingKey(parent, side)
+}
+
+// children presumes invariants 2 and 4. Siblings ascend by dot. Cost: O(elements).
+func (s *Sequence) children() *children {
+	all := s.spans()
+	c := &children{from: make([]uint32, 2*uint64(s.count)+4), lids: make([]LID, len(all)), root: 2 * uint64(s.count)}
+	for _, sp := range all {
+		c.from[c.slot(sp.parent, sp.flags)+1]++
+	}
+	for i := 1; i < len(c.from); i++ {
+		c.from[i] += c.from[i-1]
+	}
+	for _, sp := range slices.Backward(all) {
+		at := &c.from[c.slot(sp.parent, sp.flags)+1]
+		*at--
+		c.lids[*at] = sp.first
+	}
+	// Each entry now holds where its slot begins, one place too far to the right.
+	copy(c.from, c.from[1:])
+	c.from[len(c.from)-1] = uint32(len(all))
+	for i := 1; i < len(c.from); i++ {
+		if kids := c.lids[c.from[i-1]:c.from[i]]; len(kids) > 1 {
+			s.sortByID(kids)
+		}
+	}
+	return c
+}
+
+func (s *Sequence) sortByID(lids []LID) {
+	slices.SortFunc(lids, func(a, b LID) int { return s.compareIDs(s.IDOf(a), s.IDOf(b)) })
 }
 
 // checkFlags tests invariant 5.
 func (s *Sequence) checkFlags() error {
 	kids := s.children()
 	for _, sp := range s.spans() {
-		hasLeft := len(kids[siblingKey(sp.first, flagLeft)]) > 0
-		hasRight := len(kids[siblingKey(sp.last(), 0)]) > 0
+		hasLeft := len(kids.of(sp.first, flagLeft)) > 0
+		hasRight := len(kids.of(sp.last(), 0)) > 0
 		if hasLeft != (sp.flags&flagHasLeft != 0) || hasRight != (sp.flags&flagHasRight != 0) {
 			return broken(5, "span %d: flags %b, left children %v, right children %v", sp.first, sp.flags&0xFF, hasLeft, hasRight)
 		}
 		for k := uint32(1); k < sp.n; k++ {
-			if len(kids[siblingKey(sp.first+k, flagLeft)]) > 0 {
+			if len(kids.of(sp.first+k, flagLeft)) > 0 {
 				return broken(5, "element %d inside span %d has left children", sp.first+k, sp.first)
 			}
 		}
@@ -227,62 +272,60 @@ func (s *Sequence) checkFlags() error {
 // checkOrder tests invariant 6, by walking the tree that the origins describe with an explicit stack.
 func (s *Sequence) checkOrder() error {
 	kids := s.children()
-	for _, sp := range s.spans() {
-		for k := uint32(1); k < sp.n; k++ {
-			key := siblingKey(sp.first+k-1, 0)
-			kids[key] = append(kids[key], sp.first+k)
-		}
-	}
-	for _, c := range kids {
-		slices.SortFunc(c, func(a, b LID) int { return s.compareIDs(s.IDOf(a), s.IDOf(b)) })
-	}
 	type step struct {
 		lid   LID
-		visit bool
+		visit bool // its left children are done
 	}
 	var stack []step
-	push := func(parent LID, side uint32) {
-		for _, c := range slices.Backward(kids[siblingKey(parent, side)]) {
+	push := func(lids []LID) {
+		for _, c := range slices.Backward(lids) {
 			stack = append(stack, step{lid: c})
 		}
 	}
-	push(root, 0)
-	next, stop := pull(s)
-	defer stop()
+	push(kids.of(root, 0))
+	next := pull(s)
 	for len(stack) > 0 {
 		top := stack[len(stack)-1]
 		stack = stack[:len(stack)-1]
-		if !top.visit {
-			push(top.lid, 0)
+		if left := kids.of(top.lid, flagLeft); len(left) > 0 && !top.visit {
 			stack = append(stack, step{top.lid, true})
-			push(top.lid, flagLeft)
+			push(left)
 			continue
 		}
-		if got, ok := next(); !ok || got != top.lid {
+		got, inside, ok := next()
+		if !ok || got != top.lid {
 			return broken(6, "element %d stands where the tree has %d", got, top.lid)
 		}
+		right := kids.of(got, 0)
+		if inside { // the next element of the span is a right child too
+			if right = append(slices.Clone(right), got+1); len(right) > 1 {
+				s.sortByID(right)
+			}
+		}
+		push(right)
 	}
-	if got, ok := next(); ok {
+	if got, _, ok := next(); ok {
 		return broken(6, "element %d is not in the tree", got)
 	}
 	return nil
 }
 
-// pull returns an iterator over the elements in list order.
-func pull(s *Sequence) (next func() (LID, bool), stop func()) {
+// pull returns an iterator over the elements in list order; inside says that the next one is of the same span.
+func pull(s *Sequence) (next func() (lid LID, inside, ok bool)) {
 	h, slot, k := s.tree.first, 0, uint32(0)
-	return func() (LID, bool) {
+	return func() (LID, bool, bool) {
 		if h == 0 {
-			return 0, false
+			return 0, false, false
 		}
 		sp := s.span(h, slot)
 		lid := sp.first + k
-		if k++; k == sp.n {
-			k = 0
-			h, slot = s.tree.after(h, slot)
+		if k++; k < sp.n {
+			return lid, true, true
 		}
-		return lid, true
-	}, func() {}
+		k = 0
+		h, slot = s.tree.after(h, slot)
+		return lid, false, true
+	}
 }
 
 // checkDots tests invariant 7.
@@ -368,13 +411,14 @@ func (s *Sequence) checkSiblings() error {
 	}
 	kids := s.children()
 	for key, b := range s.sibs {
-		want := slices.Clone(kids[key])
-		if parent := LID(key >> 1); key&flagLeft == 0 && parent != root {
+		parent := LID(key >> 1)
+		want := slices.Clone(kids.of(parent, uint32(key&flagLeft)))
+		if key&flagLeft == 0 && parent != root {
 			if h, slot, k := s.locate(parent); k+1 < s.span(h, slot).n {
 				want = append(want, parent+1)
 			}
 		}
-		slices.SortFunc(want, func(a, c LID) int { return s.compareIDs(s.IDOf(a), s.IDOf(c)) })
+		s.sortByID(want)
 		if got := slices.Concat(b.chunks...); !slices.Equal(got, want) {
 			return broken(8, "the index of siblings of %d has %v, not %v", key>>1, got, want)
 		}
