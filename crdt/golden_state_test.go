@@ -183,6 +183,7 @@ const (
 type bitStream struct {
 	d     *dumper
 	r     bitcol.Reader
+	bits  bitcol.Bits
 	codes [goldenColumns]*bitcol.Code
 }
 
@@ -222,11 +223,11 @@ func (b *bitStream) code(lengths []uint8) *bitcol.Code {
 
 func (b *bitStream) start() (own int) {
 	for c, lengths := range b.d.defaults() {
-		if b.r.Read(1) == 1 {
+		if b.read(1) == 1 {
 			own++
-			lengths = make([]uint8, b.r.Read(6)+1)
+			lengths = make([]uint8, b.read(6)+1)
 			for i := range lengths {
-				lengths[i] = uint8(b.r.Read(4))
+				lengths[i] = uint8(b.read(4))
 			}
 		}
 		b.codes[c] = b.code(lengths)
@@ -234,10 +235,14 @@ func (b *bitStream) start() (own int) {
 	return own
 }
 
-func (b *bitStream) symbol(column int) int {
-	b.r.Fill()
-	s, ok := b.codes[column].Get(&b.r)
-	if !ok {
+func (b *bitStream) read(n uint) (v uint64) {
+	v, b.bits = b.r.Read(b.bits, n)
+	return v
+}
+
+func (b *bitStream) symbol(column int) (s int) {
+	var ok bool
+	if s, b.bits, ok = b.codes[column].Get(b.r.Fill(b.bits)); !ok {
 		b.d.t.Fatal("bits that begin no code")
 	}
 	return s
@@ -249,7 +254,7 @@ func (b *bitStream) number(column int) uint64 {
 	if n < 2 {
 		return uint64(n)
 	}
-	return 1<<(n-1) | b.r.Read(uint(n-1))
+	return 1<<(n-1) | b.read(uint(n-1))
 }
 
 // goldenElement is an element of a sequence: its dot, and where it stands in its canonical span.
@@ -292,7 +297,7 @@ func (d *dumper) sequence(to int) {
 	if len(m.pending) > 0 {
 		d.t.Fatal("parents are missing")
 	}
-	bytes := b.r.Offset()
+	bytes := b.r.Offset(b.bits)
 	d.row(bytes, "bit stream, %d own codes", own)
 	for _, l := range lines {
 		d.note("  %s", l)

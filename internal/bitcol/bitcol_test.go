@@ -31,12 +31,14 @@ func TestBitsRoundTrip(t *testing.T) {
 			t.Fatalf("%d bits in %d bytes", total, len(out)-6)
 		}
 		r := bitcol.NewReader(append(out[6:], "after"...))
+		var b bitcol.Bits
 		for _, it := range items {
-			if got := r.Read(it.n); got != it.v {
+			var got uint64
+			if got, b = r.Read(b, it.n); got != it.v {
 				t.Fatalf("%d bits: %x, not %x", it.n, got, it.v)
 			}
 		}
-		if rest, ok := r.Rest(); !ok || string(rest) != "after" {
+		if rest, ok := r.Rest(b); !ok || string(rest) != "after" {
 			t.Fatalf("rest %q, %v", rest, ok)
 		}
 	})
@@ -44,18 +46,19 @@ func TestBitsRoundTrip(t *testing.T) {
 
 func TestReaderBeyondTheEnd(t *testing.T) {
 	r := bitcol.NewReader([]byte{0xFF, 0x01})
-	if got := r.Read(9); got != 0x1FF || r.Over() || r.Offset() != 2 {
-		t.Errorf("%x, over %v, offset %d", got, r.Over(), r.Offset())
+	got, b := r.Read(bitcol.Bits{}, 9)
+	if got != 0x1FF || r.Over(b) || r.Offset(b) != 2 {
+		t.Errorf("%x, over %v, offset %d", got, r.Over(b), r.Offset(b))
 	}
-	if rest, ok := r.Rest(); !ok || len(rest) != 0 {
+	if rest, ok := r.Rest(b); !ok || len(rest) != 0 {
 		t.Errorf("rest %v, %v", rest, ok)
 	}
-	if got := r.Read(8); got != 0 || !r.Over() || r.Offset() != 2 {
-		t.Errorf("%x, over %v, offset %d", got, r.Over(), r.Offset())
+	if got, b = r.Read(b, 8); got != 0 || !r.Over(b) || r.Offset(b) != 2 {
+		t.Errorf("%x, over %v, offset %d", got, r.Over(b), r.Offset(b))
 	}
 	r = bitcol.NewReader([]byte{0xFF})
-	r.Read(7)
-	if _, ok := r.Rest(); ok {
+	_, b = r.Read(bitcol.Bits{}, 7)
+	if _, ok := r.Rest(b); ok {
 		t.Error("padding that is not zero")
 	}
 }
@@ -95,13 +98,15 @@ func TestCodes(t *testing.T) {
 			c.Put(&w, s)
 		}
 		r := bitcol.NewReader(w.Close())
+		var b bitcol.Bits
 		for _, s := range message {
-			r.Fill()
-			if got, ok := c.Get(&r); !ok || got != s {
+			got, rest, ok := c.Get(r.Fill(b))
+			if !ok || got != s {
 				t.Fatalf("%d (%v), not %d", got, ok, s)
 			}
+			b = rest
 		}
-		if r.Over() {
+		if r.Over(b) {
 			t.Fatal("read beyond the end")
 		}
 	})

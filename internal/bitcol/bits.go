@@ -31,66 +31,70 @@ func (w *Writer) Close() []byte {
 	return w.buf
 }
 
+// Bits are the next bits of a Reader. It is a value that is handed on, so that a loop that reads keeps it in registers.
+type Bits struct {
+	v uint64
+	n uint // of v that are valid
+}
+
+// Take returns the first n bits, of which there must be enough since the last Fill, and the rest. n is at most 56.
+func (b Bits) Take(n uint) (uint64, Bits) {
+	return b.v & (1<<n - 1), Bits{b.v >> n, b.n - n}
+}
+
 // Reader takes bits from a byte slice. Reading beyond the end gives zeros; Over tells.
 type Reader struct {
 	data []byte
 	pos  int // of the next byte
-	bits uint64
-	n    uint // valid bits in bits
-	over int  // zero bytes read beyond the end
+	over int // zero bytes read beyond the end
 }
 
-// NewReader returns a Reader of data, which it does not change.
+// NewReader returns a Reader of data, which it does not change. Its first Fill is given the zero Bits.
 func NewReader(data []byte) Reader { return Reader{data: data} }
 
-// Fill makes at least 56 bits available to Peek and Take.
-func (r *Reader) Fill() {
+// Fill returns b, which is what is left of what Fill returned before, with at least 56 bits.
+func (r *Reader) Fill(b Bits) Bits {
 	if r.pos+8 <= len(r.data) {
-		r.bits |= binary.LittleEndian.Uint64(r.data[r.pos:]) << r.n
-		k := (63 - r.n) >> 3
+		k := (63 - b.n) >> 3
+		b.v |= binary.LittleEndian.Uint64(r.data[r.pos:]) << b.n
+		b.n += k << 3
 		r.pos += int(k)
-		r.n += k << 3
-		return
+		return b
 	}
-	for r.n < 56 {
+	return r.fillLast(b)
+}
+
+// fillLast is Fill for the last bytes.
+func (r *Reader) fillLast(b Bits) Bits {
+	for b.n < 56 {
 		if r.pos < len(r.data) {
-			r.bits |= uint64(r.data[r.pos]) << r.n
+			b.v |= uint64(r.data[r.pos]) << b.n
 			r.pos++
 		} else {
 			r.over++
 		}
-		r.n += 8
+		b.n += 8
 	}
-}
-
-// Take removes and returns n bits, of which there must be enough since the last Fill. n is at most 56.
-func (r *Reader) Take(n uint) uint64 {
-	v := r.bits & (1<<n - 1)
-	r.bits >>= n
-	r.n -= n
-	return v
+	return b
 }
 
 // Read is Fill and Take.
-func (r *Reader) Read(n uint) uint64 {
-	r.Fill()
-	return r.Take(n)
-}
+func (r *Reader) Read(b Bits, n uint) (uint64, Bits) { return r.Fill(b).Take(n) }
 
-// Over says whether bits beyond the end were taken.
-func (r *Reader) Over() bool { return uint(r.over)*8 > r.n }
+// Over says whether bits beyond the end were taken, when b is left.
+func (r *Reader) Over(b Bits) bool { return uint(r.over)*8 > b.n }
 
-// Offset returns the number of bytes of which at least a bit was taken.
-func (r *Reader) Offset() int { return min(len(r.data), r.pos+r.over-int(r.n>>3)) }
+// Offset returns the number of bytes of which at least a bit was taken, when b is left.
+func (r *Reader) Offset(b Bits) int { return min(len(r.data), r.pos+r.over-int(b.n>>3)) }
 
 // Rest takes the padding of the last byte and returns what follows it; false if the padding is not zero, or bits
 // beyond the end were taken.
-func (r *Reader) Rest() ([]byte, bool) {
-	if r.Over() {
+func (r *Reader) Rest(b Bits) ([]byte, bool) {
+	if r.Over(b) {
 		return nil, false
 	}
-	if r.Take(r.n&7) != 0 {
+	if padding, _ := b.Take(b.n & 7); padding != 0 {
 		return nil, false
 	}
-	return r.data[r.pos+r.over-int(r.n>>3):], true
+	return r.data[r.pos+r.over-int(b.n>>3):], true
 }

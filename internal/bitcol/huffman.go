@@ -1,6 +1,7 @@
 package bitcol
 
 import (
+	"cmp"
 	"math/bits"
 	"slices"
 )
@@ -18,15 +19,15 @@ const MaxSymbols = 64
 // pair of the same weight, otherwise the lower symbol and the older pair first. When a length comes out above
 // MaxLen, all frequencies are halved, rounded up, and it begins anew.
 func Lengths(freq []uint32) []uint8 {
-	f := slices.Clone(freq)
-	for {
-		if l, ok := tryLengths(f); ok {
-			return l
-		}
+	lengths := make([]uint8, len(freq))
+	var f [MaxSymbols]uint32
+	copy(f[:], freq)
+	for !tryLengths(lengths, f[:len(freq)]) {
 		for i := range f {
 			f[i] = f[i]/2 + f[i]&1
 		}
 	}
+	return lengths
 }
 
 type weight struct {
@@ -34,55 +35,53 @@ type weight struct {
 	node int
 }
 
-func tryLengths(freq []uint32) ([]uint8, bool) {
-	var leaves []weight
+// tryLengths sets the lengths that Huffman's method gives, and returns false if one is above MaxLen.
+func tryLengths(lengths []uint8, freq []uint32) bool {
+	var buf [MaxSymbols]weight
+	leaves := buf[:0]
 	for i, f := range freq {
 		if f > 0 {
 			leaves = append(leaves, weight{uint64(f), i})
 		}
 	}
-	lengths := make([]uint8, len(freq))
 	if len(leaves) == 1 {
 		lengths[leaves[0].node] = 1
 	}
 	if len(leaves) < 2 {
-		return lengths, true
+		return true
 	}
-	slices.SortStableFunc(leaves, func(a, b weight) int {
-		if a.sum < b.sum {
-			return -1
-		}
-		return int(min(a.sum-b.sum, 1))
-	})
-	return lengths, fillLengths(lengths, join(leaves, len(freq)), len(freq))
+	slices.SortFunc(leaves, func(a, b weight) int { return cmp.Or(cmp.Compare(a.sum, b.sum), a.node-b.node) })
+	var pairs [MaxSymbols - 1][2]int
+	return fillLengths(lengths, pairs[:join(pairs[:0], leaves, len(freq))], len(freq))
 }
 
-// join returns the pairs that Huffman's method joins, oldest first. A node below symbols is a symbol, symbols+i
-// is pair i.
-func join(leaves []weight, symbols int) [][2]int {
-	var pairs [][2]int
-	var sums []weight
-	take := func() weight {
-		var w weight
-		if len(sums) == 0 || len(leaves) > 0 && leaves[0].sum <= sums[0].sum {
+// join makes the pairs that Huffman's method joins, oldest first, and returns their number. A node below symbols is a
+// symbol, symbols+i is pair i.
+func join(pairs [][2]int, leaves []weight, symbols int) int {
+	var buf [MaxSymbols - 1]weight
+	made, taken := 0, 0
+	take := func() (w weight) {
+		if taken == made || len(leaves) > 0 && leaves[0].sum <= buf[taken].sum {
 			w, leaves = leaves[0], leaves[1:]
 		} else {
-			w, sums = sums[0], sums[1:]
+			w = buf[taken]
+			taken++
 		}
 		return w
 	}
-	for len(leaves)+len(sums) > 1 {
+	for len(leaves)+made-taken > 1 {
 		a := take()
 		b := take()
-		sums = append(sums, weight{a.sum + b.sum, symbols + len(pairs)})
+		buf[made] = weight{a.sum + b.sum, symbols + made}
+		made++
 		pairs = append(pairs, [2]int{a.node, b.node})
 	}
-	return pairs
+	return made
 }
 
 // fillLengths sets the length of each symbol to its depth, and returns false if one is above MaxLen.
 func fillLengths(lengths []uint8, pairs [][2]int, symbols int) bool {
-	depth := make([]uint8, len(pairs))
+	var depth [MaxSymbols]uint8
 	for i, p := range slices.Backward(pairs) {
 		d := depth[i] + 1
 		if d > MaxLen {
@@ -102,10 +101,13 @@ func fillLengths(lengths []uint8, pairs [][2]int, symbols int) bool {
 // Code is a canonical Huffman code: shorter codes first, those of one length in the order of their symbols.
 type Code struct {
 	lengths []uint8
-	codes   []uint16 // as written: the first bit is the least significant
-	table   []uint16 // by the next width bits: symbol<<4 | length; 0 where no code begins so
-	width   uint8
+	codes   []uint16          // as written: the first bit is the least significant
+	table   [1 << short]Entry // by the next bits: symbol<<4 | length; 0 where no code begins that is so short
 }
+
+// short is the greatest length of a code that a look at a table finds. The tables of ten columns then stay in the
+// nearest cache.
+const short = 10
 
 // NewCode returns the code with these lengths, and false if they are none: one above MaxLen, or together more
 // than the bits allow, or fewer (but a single code of length 1).
@@ -139,7 +141,6 @@ func NewCode(lengths []uint8) (*Code, bool) {
 		if l > 0 {
 			c.codes[i] = bits.Reverse16(uint16(next[l])) >> (16 - l)
 			next[l]++
-			c.width = max(c.width, l)
 		}
 	}
 	return c, true
@@ -169,22 +170,45 @@ func (c *Code) Put(w *Writer, symbol int) {
 
 // Prepare makes the table that Get needs.
 func (c *Code) Prepare() {
-	c.table = make([]uint16, 1<<c.width)
 	for i, l := range c.lengths {
-		if l == 0 {
+		if l == 0 || l > short {
 			continue
 		}
 		for at := int(c.codes[i]); at < len(c.table); at += 1 << l {
-			c.table[at] = uint16(i)<<4 | uint16(l)
+			c.table[at] = Entry(i)<<4 | Entry(l)
 		}
 	}
 }
 
-// Get reads a symbol. At least MaxLen bits must be there since the last Fill. It returns false for bits that
-// begin no code.
-func (c *Code) Get(r *Reader) (symbol int, ok bool) {
-	e := c.table[r.bits&uint64(len(c.table)-1)]
-	r.bits >>= e & 15
-	r.n -= uint(e & 15)
-	return int(e >> 4), e != 0
+// Entry is what a look at the first bits finds: a symbol and the length of its code, or 0.
+type Entry uint16
+
+// Symbol returns the symbol.
+func (e Entry) Symbol() int { return int(e >> 4) }
+
+// Look returns the first symbol of b, which Skip then takes. At least MaxLen bits must be there since the last Fill. 0
+// is for what Long finds.
+func (c *Code) Look(b Bits) Entry { return c.table[b.v&(1<<short-1)] }
+
+// Long is Look for the codes that are too long for the table; 0 for bits that begin no code.
+func (c *Code) Long(b Bits) Entry {
+	for i, l := range c.lengths {
+		if l > short && b.v&(1<<l-1) == uint64(c.codes[i]) {
+			return Entry(i)<<4 | Entry(l)
+		}
+	}
+	return 0
+}
+
+// Skip returns what follows the symbol that Look or Long found.
+func (b Bits) Skip(e Entry) Bits { return Bits{b.v >> (e & 15), b.n - uint(e&15)} }
+
+// Get returns the first symbol of b, and the rest. At least MaxLen bits must be there since the last Fill. It returns
+// false for bits that begin no code.
+func (c *Code) Get(b Bits) (symbol int, rest Bits, ok bool) {
+	e := c.Look(b)
+	if e == 0 {
+		e = c.Long(b)
+	}
+	return e.Symbol(), b.Skip(e), e != 0
 }

@@ -12,30 +12,25 @@ import (
 type Limits struct {
 	// MaxElements bounds the elements, tombstones included. 0 means 2^31-1, which is also the greatest value.
 	MaxElements int
-	// Order, if not nil, lets Decode test the order of siblings; else Load and Merge do.
+	// Order is that of the sequence that the state is for: siblings stand in it. nil orders replicas by their index.
 	Order Order
 }
 
-// State is a decoded state or delta: columns in list order. It refers to nothing of the input and is not changed
-// by Load or Merge.
+// loadFill is the number of spans that a load puts into a leaf: room is left for the first edits.
+const loadFill = leafCap - leafCap/8
+
+// State is a decoded state or delta: columns in list order. It refers to nothing of the input.
+//
+//  1. Span i, with LIDs that are places in list order and off into text, is entry i%loadFill of leaf i/loadFill, and has
+//     the dots from runs[i] on. The leaves are nothing else: Load makes them its own.
 type State struct {
-	spans   []span // LIDs are places in list order; off is into text
-	runs    []run  // one a span
+	leaves  []leaf
+	runs    []run
 	text    []byte
 	count   uint32
 	visible uint32
 	content bool
-	pairs   [][2]LID // neighbouring siblings, the first to be the lesser
-	ordered bool     // pairs are tested
 	delta   *deltaState
-	err     siblingError
-}
-
-// siblingError makes the error for siblings in the wrong order.
-type siblingError struct{ offset int }
-
-func (e siblingError) error() error {
-	return &DecodeError{Offset: e.offset, Field: "order of siblings", Err: ErrCorrupt}
 }
 
 // Elements returns the number of elements, hidden ones included.
@@ -44,18 +39,13 @@ func (st *State) Elements() int { return int(st.count) }
 // Len returns the number of visible elements.
 func (st *State) Len() int { return int(st.visible) }
 
-// check tests the order of siblings, once.
-func (st *State) check(o Order) error {
-	if st.ordered {
-		return nil
-	}
-	c := Sequence{order: o, runs: st.runs, count: st.count}
-	for _, p := range st.pairs {
-		if c.compareIDs(c.IDOf(p[0]), c.IDOf(p[1])) >= 0 {
-			return st.err.error()
-		}
-	}
-	return nil
+// at returns span i.
+func (st *State) at(i int) *span { return &st.leaves[uint(i)/loadFill].spans[uint(i)%loadFill] }
+
+// reserve makes room for n spans.
+func (st *State) reserve(n int) {
+	st.leaves = make([]leaf, (n+loadFill-1)/loadFill)
+	st.runs = make([]run, 0, n+8) // a few for edits after a load
 }
 
 var (
@@ -67,57 +57,53 @@ var (
 // corrupt marks err, the reason, as ErrCorrupt.
 func corrupt(reason error) error { return fmt.Errorf("%w: %w", ErrCorrupt, reason) }
 
-// decoder reads a state: the machine of format.go, from the reader's side.
+// decoder reads a state: the machine of format.go, from the reader's side. Until it is done, the runs name replicas by
+// their numbers in the state.
 type decoder struct {
-	st      *State
-	data    []byte
-	pos     int // of the next byte, before and after the bit stream
-	r       bitcol.Reader
-	base    int // where the bit stream begins
-	codes   [columns]*bitcol.Code
-	own     [columns]bool
-	freq    frequencies
-	reps    []uint32 // by number
-	seen    int      // numbers used so far
-	ends    []uint64 // by number: the end of the replica's last span
-	most    []uint64 // by number: the greatest end
-	before  uint32   // number of the span before
-	chain   []opened
+	st     *State
+	data   []byte
+	order  Order
+	spans  int // to read
+	pos    int // of the next byte, before and after the bit stream
+	r      bitcol.Reader
+	bits   bitcol.Bits // of r, before the span that is being read
+	base   int         // where the bit stream begins
+	codes  [columns]*bitcol.Code
+	own    [columns]bool
+	freq   frequencies
+	reps   []uint32 // by number
+	seen   int      // numbers used so far
+	ends   []uint64 // by number: the end of the replica's last span
+	most   []uint64 // by number: the greatest end
+	before uint32   // number of the span before
+
+	// The chain holds spans, -1 for the start of the list. The element of its top is open; that of an entry below is
+	// the left origin of the entry above.
+	chain   []int32
+	open    LID
+	right   LID   // the last right child of open so far, root if none
+	holds   int32 // the span of right, or -1 if that is still to be found
 	pending []promised
 	maxSum  uint32
 	err     error
 }
 
-// opened is an entry of the chain, with the number and seq of the first element's dot.
-type opened struct {
-	seq    uint64
-	span   int32 // -1 for the start of the list
-	number uint32
-	first  LID
-	open   LID
-	right  LID // the last right child of open so far; root if none
-}
-
 // promised is a pending parent: its left children are linked by their parent fields until it comes.
 type promised struct {
 	child int32 // span of the last of them; the chain of fields ends with root
-	depth int
+	depth int32 // of the chain below them
+	right LID   // the last right child, before them, of their left origin
 }
 
 // Decode reads a state that AppendState wrote. data holds the state and nothing else. rep maps a number of the
 // owner's table to a replica index, and says whether there is one. It validates fully and keeps no reference to
-// data; every fault is a *DecodeError. Memory: a bounded multiple of the length of data, whatever it claims.
+// data; every fault is a *DecodeError. Memory: at most about 70 times the length of data, whatever it claims, of which
+// Load keeps up to 45.
 func Decode(data []byte, rep func(int) (uint32, bool), lim Limits) (*State, error) {
-	d := &decoder{st: &State{}, data: data}
+	d := &decoder{st: &State{}, data: data, order: lim.Order}
 	d.decode(rep, lim)
 	if d.err != nil {
 		return nil, d.err
-	}
-	if lim.Order != nil {
-		if err := d.st.check(lim.Order); err != nil {
-			return nil, err
-		}
-		d.st.ordered = true
 	}
 	return d.st, nil
 }
@@ -135,11 +121,11 @@ func (d *decoder) decode(rep func(int) (uint32, bool), lim Limits) {
 		}
 		return
 	}
-	// A span takes at least two bits.
-	if spans > uint64(len(d.data)-d.pos)*4 {
+	if spans > uint64(len(d.data)) || spans > maxElements {
 		d.fail("number of spans", errShort)
 		return
 	}
+	d.spans = int(spans)
 	d.table(rep)
 	if d.err != nil {
 		return
@@ -150,7 +136,7 @@ func (d *decoder) decode(rep func(int) (uint32, bool), lim Limits) {
 	if d.readCodes(); d.err != nil {
 		return
 	}
-	if d.readSpans(int(spans)); d.err != nil {
+	if d.readSpans(); d.err != nil {
 		return
 	}
 	d.finish()
@@ -177,9 +163,9 @@ func (d *decoder) fail(field string, reason error) {
 	}
 }
 
-// failBits is fail within the bit stream.
+// failBits is fail within the bit stream, at the span that is being read.
 func (d *decoder) failBits(field string, reason error) {
-	d.pos = d.base + d.r.Offset()
+	d.pos = d.base + d.r.Offset(d.bits)
 	d.fail(field, reason)
 }
 
@@ -200,14 +186,18 @@ func (d *decoder) uvarint(field string) uint64 {
 	return 0
 }
 
-// table reads the replicas.
+// table reads the replicas. Each takes a byte, and is used by a span.
 func (d *decoder) table(rep func(int) (uint32, bool)) {
 	k := d.uvarint("number of replicas")
 	if k == 0 || k > uint64(len(d.data)-d.pos) {
 		d.fail("number of replicas", errShort)
 		return
 	}
-	known := make(map[uint32]bool, k)
+	d.reps = make([]uint32, 0, k)
+	var known map[uint32]bool
+	if k > 1 {
+		known = make(map[uint32]bool)
+	}
 	for range k {
 		v := d.uvarint("replica")
 		if d.err != nil {
@@ -221,7 +211,9 @@ func (d *decoder) table(rep func(int) (uint32, bool)) {
 			d.fail("replica", errors.New("unknown or twice"))
 			return
 		}
-		known[r] = true
+		if k > 1 {
+			known[r] = true
+		}
 		d.reps = append(d.reps, r)
 	}
 	d.ends, d.most = make([]uint64, k), make([]uint64, k)
@@ -230,48 +222,56 @@ func (d *decoder) table(rep func(int) (uint32, bool)) {
 // readCodes reads the codes of the columns.
 func (d *decoder) readCodes() {
 	d.codes = defaultCodes
+	b := d.bits
+	var v uint64
 	for c := range columns {
-		if d.r.Read(1) == 0 {
+		if v, b = d.r.Read(b, 1); v == 0 {
 			continue
 		}
 		lengths := make([]uint8, alphabet[c])
-		last := int(d.r.Read(6))
+		v, b = d.r.Read(b, 6)
+		last := int(v)
 		if last >= len(lengths) {
 			d.failBits("code", errors.New("symbol out of range"))
 			return
 		}
 		for i := range last + 1 {
-			lengths[i] = uint8(d.r.Read(4))
+			v, b = d.r.Read(b, 4)
+			lengths[i] = uint8(v)
 		}
 		code, ok := bitcol.NewCode(lengths)
-		if !ok || d.r.Over() {
+		if !ok || d.r.Over(b) {
 			d.failBits("code", errors.New("not a code"))
 			return
 		}
 		code.Prepare()
 		d.codes[c], d.own[c] = code, true
 	}
+	d.bits = b
 }
 
-// symbol reads one symbol of a column; a Fill must leave it enough bits. 0 with an error.
-func (d *decoder) symbol(column int) int {
-	s, ok := d.codes[column].Get(&d.r)
-	if !ok {
-		d.failBits("symbol", errors.New("not in the code"))
+// number reads one number of a column. Its callers see to it that shortNumber bits are there; it fills for the long
+// ones. 0 with an error.
+func (d *decoder) number(column int, b bitcol.Bits) (uint64, bitcol.Bits) {
+	code := d.codes[column]
+	e := code.Look(b)
+	if e == 0 {
+		if e = code.Long(b); e == 0 {
+			d.failBits("symbol", errors.New("not in the code"))
+			return 0, b
+		}
 	}
-	d.freq[column][s]++
-	return s
+	b = b.Skip(e)
+	class := uint(e.Symbol())
+	d.freq[column][class]++
+	n := class - (class+63)>>6 // class - 1, or 0
+	if n > shortNumber-bitcol.MaxLen {
+		b = d.r.Fill(b)
+	}
+	v, b := b.Take(n)
+	return 1<<class>>1 | v, b
 }
 
-// number reads one number of a column. Its callers see to it that 25 bits are there; it fills for the long ones.
-func (d *decoder) number(column int) uint64 {
-	class := d.symbol(column)
-	if class < 2 {
-		return uint64(class)
-	}
-	n := uint(class - 1)
-	if n > 13 {
-		d.r.Fill()
-	}
-	return 1<<n | d.r.Take(n)
-}
+// shortNumber is the bits that a number takes at most unless it fills for itself. A symbol and two of them are at hand
+// after a Fill.
+const shortNumber = (56 - bitcol.MaxLen) / 2

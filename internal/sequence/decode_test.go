@@ -120,7 +120,7 @@ func TestDecodeRefuses(t *testing.T) {
 	}
 }
 
-// TestOrderOfSiblings tests that a state with siblings the wrong way round is refused, by Decode or by Load.
+// TestOrderOfSiblings tests that a state with siblings the wrong way round is refused.
 func TestOrderOfSiblings(t *testing.T) {
 	order := reversed{3}
 	a, b := newReplica(t, order, 0), newReplica(t, order, 1)
@@ -128,38 +128,126 @@ func TestOrderOfSiblings(t *testing.T) {
 	a.apply(b.insert(0, "y"))
 	b.apply(x)
 	data := save(a.s)
-	if _, err := sequence.Decode(data, known, sequence.Limits{Order: plainOrder{}}); !errors.Is(err, sequence.ErrCorrupt) {
-		t.Errorf("Decode: %v", err)
-	}
-	st, err := sequence.Decode(data, known, sequence.Limits{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := sequence.New(plainOrder{}, true).Load(st); !errors.Is(err, sequence.ErrCorrupt) {
-		t.Errorf("Load: %v", err)
+	reload(t, order, data, true)
+	for _, wrong := range []sequence.Order{plainOrder{}, nil} {
+		if _, err := sequence.Decode(data, known, sequence.Limits{Order: wrong}); !errors.Is(err, sequence.ErrCorrupt) {
+			t.Errorf("%v", err)
+		}
 	}
 }
 
-// TestDecodeMemory tests that a decoder of hostile bytes takes memory in proportion to them.
+// dense returns sequences whose canonical spans take a byte or less: as dense as a state can be.
+func dense(t *testing.T, n int) map[string]*sequence.Sequence {
+	t.Helper()
+	all := map[string]*sequence.Sequence{}
+	build := func(name string, f func(put func(at int, seq uint64), hide func(seq uint64))) {
+		s := sequence.New(plainOrder{}, false)
+		f(func(at int, seq uint64) {
+			if _, _, err := s.Insert(at, sequence.ID{Seq: seq}, 1, ""); err != nil {
+				t.Fatal(err)
+			}
+		}, func(seq uint64) {
+			if _, err := s.Hide(sequence.ID{Seq: seq}, 1, nil); err != nil {
+				t.Fatal(err)
+			}
+		})
+		all[name] = s
+	}
+	for name, step := range map[string]uint64{"one in two deleted": 1, "dots between, one in two deleted": 2} {
+		build(name, func(put func(int, uint64), hide func(uint64)) {
+			for i := range n {
+				put(i, uint64(i)*step)
+			}
+			for i := 0; i < n; i += 2 {
+				hide(uint64(i) * step)
+			}
+		})
+	}
+	build("parents that wait", func(put func(int, uint64), _ func(uint64)) {
+		for i := range n / 2 {
+			put(i, uint64(2*i))
+			put(i+1, uint64(2*i+1))
+		}
+	})
+	build("backwards", func(put func(int, uint64), _ func(uint64)) {
+		for i := range n {
+			put(0, uint64(i))
+		}
+	})
+	return all
+}
+
+// TestFill tests that a state has a byte for each span, in its only form.
+func TestFill(t *testing.T) {
+	for name, s := range dense(t, 3000) {
+		data := save(s)
+		if spans := int(data[0]>>1&63) | int(data[1])<<6; spans < 2999 || len(data) != spans {
+			t.Errorf("%s: %d bytes for %d spans", name, len(data), spans)
+		}
+		reload(t, plainOrder{}, data, false)
+		other := bytes.Clone(data)
+		other[len(other)-1] = 1
+		for _, bad := range [][]byte{data[:len(data)-1], append(bytes.Clone(data), 0), other} {
+			if _, err := sequence.Decode(bad, known, sequence.Limits{}); !errors.Is(err, sequence.ErrCorrupt) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+	text := sequence.New(plainOrder{}, true)
+	if _, _, err := text.Insert(0, sequence.ID{}, 3000, strings.Repeat("a\x00é", 1000)); err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < 3000; i += 2 {
+		if _, err := text.Hide(sequence.ID{Seq: uint64(i)}, 1, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if data := save(text); len(data) != 3000 || data[len(data)-1] != 0 {
+		t.Errorf("%d bytes for 3000 spans", len(data))
+	}
+	reload(t, plainOrder{}, save(text), true)
+}
+
+// TestDecodeMemory tests that a decoder of hostile bytes takes memory in proportion to them, and a load next to none
+// beyond that.
 func TestDecodeMemory(t *testing.T) {
+	allocated := func(f func()) int {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		f()
+		runtime.ReadMemStats(&after)
+		return int(after.TotalAlloc - before.TotalAlloc)
+	}
+	for name, s := range dense(t, 40_000) {
+		data := save(s)
+		got := allocated(func() {
+			st, err := sequence.Decode(data, known, sequence.Limits{Order: plainOrder{}})
+			if err == nil {
+				err = sequence.New(plainOrder{}, false).Load(st)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		})
+		t.Logf("%s: %.1f times", name, float64(got)/float64(len(data)))
+		if got > len(data)*70+1<<16 {
+			t.Errorf("%s: %d bytes for %d", name, got, len(data))
+		}
+	}
 	rnd := rand.New(rand.NewPCG(1, 1))
-	for range 200 {
-		data := make([]byte, 4096)
+	for range 100 {
+		data := make([]byte, 1<<16)
 		for i := range data {
 			data[i] = byte(rnd.Uint32())
 		}
-		copy(data, []byte{0xFF, 0x7F, 1, 0}) // 8191 spans
+		copy(data, []byte{0xFF, 0xFF, 0x07, 1, 0}) // 65,535 spans
 		if rnd.IntN(2) == 0 {
-			data[4], data[5] = data[4]&^3, data[5]&^3
+			data[5], data[6] = data[5]&^3, data[6]&^3
 		}
 		for name, decode := range map[string]func([]byte, func(int) (uint32, bool), sequence.Limits) (*sequence.State, error){
 			"state": sequence.Decode, "delta": sequence.DecodeDelta,
 		} {
-			var before, after runtime.MemStats
-			runtime.ReadMemStats(&before)
-			_, _ = decode(data, known, sequence.Limits{})
-			runtime.ReadMemStats(&after)
-			if got := after.TotalAlloc - before.TotalAlloc; got > 4096*300 {
+			if got := allocated(func() { _, _ = decode(data, known, sequence.Limits{}) }); got > len(data)*70+1<<16 {
 				t.Fatalf("%s: %d bytes for %d", name, got, len(data))
 			}
 		}

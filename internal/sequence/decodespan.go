@@ -1,209 +1,261 @@
 package sequence
 
-import "errors"
+import (
+	"cmp"
+	"errors"
 
-// readSpans reads n spans, or up to the first error.
-func (d *decoder) readSpans(n int) {
-	size := min(n, len(d.data)/2+64)
-	d.st.spans = make([]span, 0, size)
-	d.st.runs = make([]run, 0, size)
-	d.chain = append(make([]opened, 0, 64), opened{span: -1, first: root, open: root, right: root})
-	context := 0
-	for i := 0; i < n && d.err == nil; i++ {
-		context = d.readSpan(i, context)
-		if i&255 == 0 && d.r.Over() {
+	"github.com/seed1312cc15/weft/internal/bitcol"
+)
+
+// readSpans reads the spans, or up to the first error.
+func (d *decoder) readSpans() {
+	d.st.reserve(d.spans)
+	d.chain = append(make([]int32, 0, min(d.spans+1, 256)), -1)
+	d.open, d.right, d.holds = root, root, -1
+	context, flags, i := 0, uint32(0), 0
+	for k := range d.st.leaves {
+		l := &d.st.leaves[k]
+		for slot := 0; slot < loadFill && i < d.spans; slot++ {
+			if context, flags = d.readSpan(&l.spans[slot], i, context, flags); d.err != nil {
+				return
+			}
+			i++
+		}
+		if d.r.Over(d.bits) {
 			break
 		}
 	}
 	switch {
-	case d.err != nil:
-	case d.r.Over():
+	case d.r.Over(d.bits):
 		d.failBits("spans", errShort)
 	case len(d.pending) > 0:
 		d.failBits("spans", errors.New("a parent is missing"))
 	}
 }
 
-// readSpan reads span i and returns the context of the next.
-func (d *decoder) readSpan(i, context int) int {
-	d.r.Fill()
-	symbol := d.symbol(colSymbol + context)
-	f := shape((symbol + 1) / 2)
-	// Entries are made in place: what is written in small parts and at once copied stalls the processor.
-	d.st.spans = append(d.st.spans, span{})
-	sp := &d.st.spans[i]
-	sp.first = d.st.count
-	switch {
-	case f != shapeFlip:
-		if symbol == int(f)*2 {
-			sp.flags = flagHidden
+// readSpan reads sp, which is span i and zero, and returns the context of the next. before are the flags of the span
+// before; it returns those of this one.
+func (d *decoder) readSpan(sp *span, i, context int, before uint32) (int, uint32) {
+	b := d.r.Fill(d.bits)
+	code := d.codes[colSymbol+context]
+	e := code.Look(b)
+	if e == 0 {
+		if e = code.Long(b); e == 0 {
+			d.failBits("symbol", errors.New("not in the code"))
+			return 0, 0
 		}
-	case i == 0:
-		d.failBits("symbol", errors.New("the first span follows none"))
-		return 0
-	default:
-		sp.flags = d.st.spans[i-1].flags&flagHidden ^ flagHidden
 	}
-	child := d.cut(f)
-	if d.err != nil {
-		return 0
+	b = b.Skip(e)
+	symbol := e.Symbol()
+	d.freq[colSymbol+context][symbol]++
+	f := shape((symbol + 1) / 2)
+	flags := uint32(symbol+1) & 1 * flagHidden
+	if f == shapeFlip {
+		flags = before&flagHidden ^ flagHidden
+		if i == 0 {
+			d.failBits("symbol", errors.New("the first span follows none"))
+			return 0, 0
+		}
 	}
-	top := &d.chain[len(d.chain)-1]
-	number, seq := d.readDot(f, top, i)
-	n := d.number(colLength) + 1
-	if d.err != nil {
-		return 0
+	child := int32(-1)
+	if f > shapeALeft {
+		if child, b = d.cut(f, b); d.err != nil {
+			return 0, 0
+		}
 	}
-	if n > uint64(d.maxSum-d.st.count) {
-		d.pos = d.base + d.r.Offset()
-		d.tooMany()
-		return 0
+	top := d.chain[len(d.chain)-1]
+	number, seq, b := d.readDot(f, top, i, b)
+	n, b := d.number(colLength, b)
+	n++
+	if end := seq + n; end > maxSeq || n > uint64(d.maxSum-d.st.count) || d.err != nil {
+		d.tooMuch(n, b)
+		return 0, 0
 	}
-	if seq > maxSeq-n {
-		d.failBits("seq", errors.New("out of range"))
-		return 0
+	d.bits = b
+	sp.first, sp.n, sp.lorig, sp.parent = d.st.count, uint32(n), d.open, d.open
+	switch {
+	case f.isLeft():
+		flags |= flagLeft
+		d.hangLeft(f, sp, number, seq, i)
+	case d.right != root:
+		d.comesAfter(number, seq)
 	}
-	sp.n = uint32(n)
 	if child >= 0 {
-		sp.flags |= flagHasLeft
+		flags |= flagHasLeft
 		d.adopt(child, sp.first, number, seq)
 	}
-	d.hang(f, sp, top, i)
+	if top >= 0 && flags&flagLeft == 0 {
+		if t := d.st.at(int(top)); d.open == t.last() {
+			t.flags |= flagHasRight
+		}
+	}
+	sp.flags = flags
 	d.keep(sp, number, seq, i)
-	return contextAfter(f, sp.hidden())
+	return contextAfter(f, flags&flagHidden != 0), flags
 }
 
-// keep records span i, whose first dot is seq of the numbered replica.
+// tooMuch records why a span of n elements is none, unless that is known.
+func (d *decoder) tooMuch(n uint64, b bitcol.Bits) {
+	if n > uint64(d.maxSum-d.st.count) {
+		d.pos = d.base + d.r.Offset(b)
+		d.tooMany()
+		return
+	}
+	d.failBits("seq", errors.New("out of range"))
+}
+
+// keep records span i, whose first dot is seq of the numbered replica, and puts it on the chain.
 func (d *decoder) keep(sp *span, number uint32, seq uint64, i int) {
+	d.st.record(sp, number, seq)
 	end := seq + uint64(sp.n)
 	d.ends[number] = end
 	d.most[number] = max(d.most[number], end)
 	d.before = number
-	d.st.count += sp.n
-	if !sp.hidden() {
-		if d.st.content {
-			sp.off = d.st.visible // for ASCII; finish sets it right for others
-		}
-		d.st.visible += sp.n
+	if len(d.chain) == cap(d.chain) {
+		d.chain = grown(d.chain, d.spans+1)
 	}
-	d.st.runs = append(d.st.runs, run{})
-	r := &d.st.runs[i]
-	r.lid, r.rep, r.seq = sp.first, d.reps[number], seq
-	d.chain = append(d.chain, opened{})
-	e := &d.chain[len(d.chain)-1]
-	e.seq, e.span, e.number, e.first, e.open, e.right = seq, int32(i), number, sp.first, sp.last(), root
+	d.chain = append(d.chain, int32(i))
+	d.open, d.right = sp.last(), root
 }
 
-// cut takes the chain back to the left origin of the span and returns the last child of the pending parent that
-// the span is, or -1.
-func (d *decoder) cut(f shape) (child int32) {
-	child = -1
+// record counts sp as the next span and makes its run.
+func (st *State) record(sp *span, rep uint32, seq uint64) {
+	if sp.flags&flagHidden == 0 {
+		if st.content {
+			sp.off = st.visible // for ASCII; readText sets it right for others
+		}
+		st.visible += sp.n
+	}
+	st.count += sp.n
+	st.runs = append(st.runs, run{sp.first, rep, seq})
+}
+
+// grown returns s, which is full, with room for more, but not for more than most in all.
+func grown[T any](s []T, most int) []T {
+	return append(make([]T, 0, min(max(2*len(s), 64), most)), s...)
+}
+
+// cut takes the chain back to the left origin of the span, which is not of kind A, and returns the last child of the
+// pending parent that the span is, or -1.
+func (d *decoder) cut(f shape, b bitcol.Bits) (child int32, rest bitcol.Bits) {
 	k := len(d.pending) - 1
 	switch {
-	case f <= shapeALeft:
 	case f >= shapeCNext:
-		d.climb()
+		return -1, d.climb(b)
 	case k < 0:
 		d.failBits("symbol", errors.New("no parent is pending"))
-	case f >= shapeSLeft:
-		d.chain = d.chain[:d.pending[k].depth]
-	default:
-		child = d.pending[k].child
-		d.chain = d.chain[:d.pending[k].depth]
-		d.pending = d.pending[:k]
-		if same := k > 0 && d.pending[k-1].depth == len(d.chain); same && !f.isLeft() || !same && f == shapeBShare {
-			d.failBits("symbol", errors.New("not where the pending parent is"))
-		}
+		return -1, b
 	}
-	return child
+	p := &d.pending[k]
+	d.chain = d.chain[:p.depth]
+	d.open, d.right, d.holds = d.st.at(int(p.child)).lorig, p.right, -1
+	if f >= shapeSLeft {
+		return -1, b
+	}
+	d.pending = d.pending[:k]
+	if same := k > 0 && d.pending[k-1].depth == p.depth; same && !f.isLeft() || !same && f == shapeBShare {
+		d.failBits("symbol", errors.New("not where the pending parent is"))
+	}
+	return p.child, b
 }
 
 // climb reads how far the left origin is up the chain and cuts it there.
-func (d *decoder) climb() {
-	climb := d.number(colClimb)
-	d.r.Fill()
-	back := d.number(colBack)
-	d.r.Fill()
+func (d *decoder) climb(b bitcol.Bits) bitcol.Bits {
+	climb, b := d.number(colClimb, b)
+	back, b := d.number(colBack, d.r.Fill(b))
+	b = d.r.Fill(b)
 	floor := 0
 	if k := len(d.pending); k > 0 {
-		floor = d.pending[k-1].depth
+		floor = int(d.pending[k-1].depth)
 	}
 	if climb >= uint64(len(d.chain)-floor) {
 		d.failBits("climb", errors.New("too far"))
-		return
+		return b
 	}
-	d.chain = d.chain[:len(d.chain)-int(climb)]
-	e := &d.chain[len(d.chain)-1]
 	if climb == 0 {
 		back++
+	} else {
+		// What stood above is a right child: of left children the parent is pending, or has taken their place.
+		k := len(d.chain) - int(climb)
+		d.holds = d.chain[k]
+		d.chain = d.chain[:k]
+		above := d.st.at(int(d.holds))
+		d.open, d.right = above.lorig, above.first
 	}
-	if back > uint64(e.open-e.first) {
+	if back == 0 {
+		return b
+	}
+	top := d.chain[len(d.chain)-1]
+	if top < 0 || back > uint64(d.open-d.st.runs[top].lid) {
 		d.failBits("back", errors.New("too far"))
-		return
+		return b
 	}
-	if back > 0 {
-		e.open -= uint32(back)
-		e.right = e.open + 1
-	}
+	d.open -= uint32(back)
+	d.right, d.holds = d.open+1, top
+	return b
 }
 
-// readDot reads the dot of span i, whose left origin is top.
-func (d *decoder) readDot(f shape, top *opened, i int) (number uint32, seq uint64) {
-	start := top.span < 0
-	lorig := top.seq + uint64(top.open-top.first)
+// readDot reads the dot of span i, whose left origin is open, in span top.
+func (d *decoder) readDot(f shape, top int32, i int, b bitcol.Bits) (number uint32, seq uint64, rest bitcol.Bits) {
+	start := top < 0
+	var lorig uint64
+	if !start {
+		r := &d.st.runs[top]
+		number, lorig = r.rep, r.seq+uint64(d.open-r.lid)
+	}
 	if f.isNext() {
 		if start {
 			d.failBits("symbol", errors.New("the start of the list has no dot"))
 		}
-		return top.number, lorig + 1
+		return number, lorig + 1, b
 	}
-	number = top.number
+	of := number
 	if start {
 		number = d.before
 	}
 	if len(d.reps) > 1 && i > 0 {
-		number = d.readReplica(number)
+		number, b = d.readReplica(number, b)
 	} else if i == 0 {
 		d.seen = 1
 	}
-	if !start && number == top.number {
-		delta := d.number(colSeqSame)
+	if !start && number == of {
+		delta, b := d.number(colSeqSame, b)
 		if delta == 0 && !f.isLeft() {
 			d.failBits("seq", errCanonical)
 		}
-		return number, lorig + 1 + delta
+		return number, lorig + 1 + delta, b
 	}
-	v := unzigzag(d.number(colSeqOther))
+	u, b := d.number(colSeqOther, b)
+	v := unzigzag(u)
 	if v < -int64(d.ends[number]) {
 		d.failBits("seq", errors.New("negative"))
 	}
-	return number, d.ends[number] + uint64(v)
+	return number, d.ends[number] + uint64(v), b
 }
 
 // readReplica reads the number of a replica that is predicted to be the given one.
-func (d *decoder) readReplica(predicted uint32) uint32 {
-	v := d.number(colReplica)
-	d.r.Fill()
+func (d *decoder) readReplica(predicted uint32, b bitcol.Bits) (uint32, bitcol.Bits) {
+	v, b := d.number(colReplica, b)
+	b = d.r.Fill(b)
 	if v == 0 {
-		return predicted
+		return predicted, b
 	}
 	v--
 	if v == uint64(predicted) || v > uint64(d.seen) || v >= uint64(len(d.reps)) {
 		d.failBits("replica", errCanonical)
-		return predicted
+		return predicted, b
 	}
 	if v == uint64(d.seen) {
 		d.seen++
 	}
-	return uint32(v)
+	return uint32(v), b
 }
 
 // adopt gives the left children of a pending parent, the last of which is span child, their parent.
 func (d *decoder) adopt(child int32, parent LID, number uint32, seq uint64) {
-	rep := d.reps[number]
 	for child >= 0 {
-		c := &d.st.spans[child]
-		if r := &d.st.runs[child]; r.rep == rep && r.seq <= seq {
+		c := d.st.at(int(child))
+		if r := &d.st.runs[child]; r.rep == number && r.seq <= seq {
 			d.failBits("seq", errors.New("a child older than its parent"))
 			return
 		}
@@ -211,28 +263,45 @@ func (d *decoder) adopt(child int32, parent LID, number uint32, seq uint64) {
 	}
 }
 
-// hang sets the origin of sp, which is span i, a child on the side that f says with the left origin top.
-func (d *decoder) hang(f shape, sp *span, top *opened, i int) {
-	sp.lorig = top.open
-	if !f.isLeft() {
-		sp.parent = top.open
-		if top.right != root {
-			d.st.pairs = append(d.st.pairs, [2]LID{top.right, sp.first})
-		}
-		top.right = sp.first
-		if top.span >= 0 && top.open == d.st.spans[top.span].last() {
-			d.st.spans[top.span].flags |= flagHasRight
-		}
-		return
+// comesAfter tests that right comes before the dot as a sibling.
+func (d *decoder) comesAfter(number uint32, seq uint64) {
+	i := d.holds
+	if i < 0 {
+		i = int32(d.st.spanOf(d.right))
 	}
-	sp.flags |= flagLeft
+	d.siblings(i, d.right, number, seq)
+}
+
+// hangLeft makes sp, which is span i, a left child of the pending parent with f's share, or of a new one.
+func (d *decoder) hangLeft(f shape, sp *span, number uint32, seq uint64, i int) {
 	if f.isShare() {
 		p := &d.pending[len(d.pending)-1]
-		d.st.pairs = append(d.st.pairs, [2]LID{d.st.spans[p.child].first, sp.first})
+		d.siblings(p.child, d.st.runs[p.child].lid, number, seq)
 		sp.parent = LID(p.child)
 		p.child = int32(i)
 		return
 	}
+	if len(d.pending) >= d.spans-i-1 {
+		d.failBits("spans", errors.New("a parent is missing"))
+		return
+	}
 	sp.parent = root // -1: the first child
-	d.pending = append(d.pending, promised{int32(i), len(d.chain)})
+	if len(d.pending) == cap(d.pending) {
+		d.pending = grown(d.pending, d.spans/2+1)
+	}
+	d.pending = append(d.pending, promised{int32(i), int32(len(d.chain)), d.right})
+}
+
+// siblings tests that element lid, of span i, comes before the dot as a sibling.
+func (d *decoder) siblings(i int32, lid LID, number uint32, seq uint64) {
+	r := &d.st.runs[i]
+	c := cmp.Compare(r.seq+uint64(lid-r.lid), seq)
+	if a, b := d.reps[r.rep], d.reps[number]; a != b {
+		if c = cmp.Compare(a, b); d.order != nil {
+			c = d.order.CompareReplicas(a, b)
+		}
+	}
+	if c >= 0 {
+		d.failBits("order of siblings", errCanonical)
+	}
 }

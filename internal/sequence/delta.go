@@ -148,7 +148,7 @@ func (s *Sequence) appendPart(dst []byte, lid LID, n uint32) []byte {
 // DecodeDelta reads a delta that AppendDelta wrote; otherwise it is as Decode. The State is for Merge; Load takes
 // it if it hangs from nothing outside itself.
 func DecodeDelta(data []byte, rep func(int) (uint32, bool), lim Limits) (*State, error) {
-	d := &decoder{st: &State{ordered: true, delta: &deltaState{}}, data: data}
+	d := &decoder{st: &State{delta: &deltaState{}}, data: data}
 	d.decodeDelta(rep, lim)
 	if d.err != nil {
 		return nil, d.err
@@ -168,7 +168,7 @@ func (d *decoder) decodeDelta(rep func(int) (uint32, bool), lim Limits) {
 		return
 	case n == 0:
 		return
-	case n > uint64(len(d.data)-d.pos)/2: // a run takes at least two bytes
+	case n > uint64(len(d.data)-d.pos)/2 || n > maxElements: // a run takes at least two bytes
 		d.fail("number of runs", errShort)
 		return
 	}
@@ -177,8 +177,10 @@ func (d *decoder) decodeDelta(rep func(int) (uint32, bool), lim Limits) {
 	}
 	d.setLimits(lim)
 	d.base = d.pos
-	for range n {
-		if d.readRun(); d.err != nil {
+	d.st.reserve(int(n))
+	d.st.delta.origins = make([]Origin, 0, n)
+	for i := range int(n) {
+		if d.readRun(i); d.err != nil {
 			return
 		}
 	}
@@ -189,11 +191,14 @@ func (d *decoder) decodeDelta(rep func(int) (uint32, bool), lim Limits) {
 	if d.readText(d.data[d.pos:]); d.err != nil {
 		return
 	}
-	if !d.unique() {
-		d.fail("dots", errors.New("one occurs twice"))
-		return
+	for i := range d.st.runs {
+		r := &d.st.runs[i]
+		r.rep = d.reps[r.rep]
 	}
-	d.st.delta.sort(d.st)
+	d.st.delta.sorted = d.st.byDot()
+	if !d.st.distinct(d.st.delta.sorted) {
+		d.fail("dots", errors.New("one occurs twice"))
+	}
 }
 
 // replicaNumber reads the number of a replica.
@@ -224,7 +229,7 @@ func (d *decoder) seqAfter(number uint32) uint64 {
 	return seq
 }
 
-func (d *decoder) readRun() {
+func (d *decoder) readRun(i int) {
 	head := d.uvarint("run")
 	n := head>>3 + 1
 	if n > uint64(d.maxSum-d.st.count) {
@@ -256,31 +261,14 @@ func (d *decoder) readRun() {
 	if d.err != nil {
 		return
 	}
-	sp := span{first: d.st.count, n: uint32(n), parent: root, lorig: root, flags: uint32(head&1) * flagHidden}
+	sp := d.st.at(i)
+	*sp = span{first: d.st.count, n: uint32(n), parent: root, lorig: root, flags: uint32(head&1) * flagHidden}
 	if o.Left {
 		sp.flags |= flagLeft
 	}
+	d.st.record(sp, number, seq)
 	d.ends[number] = seq + n
-	d.most[number] = max(d.most[number], seq+n)
-	d.st.count += sp.n
-	if !sp.hidden() {
-		if d.st.content {
-			sp.off = d.st.visible
-		}
-		d.st.visible += sp.n
-	}
-	d.st.spans = append(d.st.spans, sp)
-	d.st.runs = append(d.st.runs, run{sp.first, d.reps[number], seq})
 	d.st.delta.origins = append(d.st.delta.origins, o)
-}
-
-// sort builds the index of the delta's dots.
-func (ds *deltaState) sort(st *State) {
-	ds.sorted = make([]int32, len(st.runs))
-	for i := range ds.sorted {
-		ds.sorted[i] = int32(i)
-	}
-	slices.SortFunc(ds.sorted, func(a, b int32) int { return compareRuns(&st.runs[a], &st.runs[b]) })
 }
 
 func compareRuns(x, y *run) int {
@@ -300,7 +288,7 @@ func (ds *deltaState) parent(st *State, i int) (id ID, in int, k uint32, isRoot 
 	}
 	if at >= 0 {
 		j := ds.sorted[at]
-		if r := &st.runs[j]; r.rep == key.rep && key.seq-r.seq < uint64(st.spans[j].n) {
+		if r := &st.runs[j]; r.rep == key.rep && key.seq-r.seq < uint64(st.at(int(j)).n) {
 			return o.Parent, int(j), uint32(key.seq - r.seq), false
 		}
 	}

@@ -18,6 +18,7 @@ func (s *Sequence) AppendState(dst []byte, rep func(uint32) int) []byte {
 	if s.count == 0 {
 		return binary.AppendUvarint(dst, content)
 	}
+	begin := len(dst)
 	t := s.tokenize()
 	dst = binary.AppendUvarint(dst, uint64(len(t.tokens))<<1|content)
 	dst = binary.AppendUvarint(dst, uint64(len(t.reps.reps)))
@@ -27,6 +28,9 @@ func (s *Sequence) AppendState(dst []byte, rep func(uint32) int) []byte {
 	dst = t.appendBits(dst)
 	if s.withText {
 		dst, _ = s.AppendText(dst, 0, s.Len(CodePoints))
+	}
+	if short := len(t.tokens) - (len(dst) - begin); short > 0 {
+		dst = append(dst, make([]byte, short)...)
 	}
 	return dst
 }

@@ -3,6 +3,7 @@ package sequence
 import (
 	"encoding/binary"
 	"errors"
+	"math/bits"
 	"slices"
 	"unicode/utf8"
 )
@@ -10,7 +11,8 @@ import (
 // finish tests what is known only after the last span: the codes, the text, that no dot occurs twice.
 func (d *decoder) finish() {
 	for c := range columns {
-		if _, own := codeFor(c, d.freq[c][:alphabet[c]]); own != d.own[c] || own && !d.isBest(c) {
+		code, own := codeFor(c, d.freq[c][:alphabet[c]])
+		if own != d.own[c] || own && !slices.Equal(code.Lengths(), d.codes[c].Lengths()) {
 			d.failBits("code", errCanonical)
 			return
 		}
@@ -19,54 +21,79 @@ func (d *decoder) finish() {
 		d.failBits("replica", errors.New("not used"))
 		return
 	}
-	end := d.base + d.r.Offset()
-	text, ok := d.r.Rest()
+	end := d.base + d.r.Offset(d.bits)
+	text, ok := d.r.Rest(d.bits)
 	d.pos = end
 	if !ok {
 		d.fail("padding", errCanonical)
 		return
 	}
 	d.pos = len(d.data) - len(text)
-	d.st.err.offset = d.base
 	if d.readText(text); d.err != nil {
 		return
 	}
-	if !d.unique() {
+	if !d.nameDots() {
 		d.pos = d.base
 		d.fail("dots", errors.New("one occurs twice"))
 	}
 }
 
-// isBest says whether the column's own code is the one for its frequencies.
-func (d *decoder) isBest(c int) bool {
-	code, _ := codeFor(c, d.freq[c][:alphabet[c]])
-	return slices.Equal(code.Lengths(), d.codes[c].Lengths())
-}
-
-// readText tests the content and finds each span's place in it.
+// readText tests the content, and what fills the state up behind it, and finds each span's place in it.
 func (d *decoder) readText(text []byte) {
 	st := d.st
-	switch {
-	case !st.content && len(text) > 0:
-		d.fail("end", errors.New("bytes after it"))
-	case !st.content:
-	case len(text) == int(st.visible) && isASCII(text):
-		st.text = slices.Clone(text)
-	case len(text) < int(st.visible):
+	visible := int(st.visible)
+	if !st.content {
+		visible = 0
+	}
+	if len(text) < visible {
 		d.fail("text", errShort)
-	case !utf8.Valid(text) || utf8.RuneCount(text) != int(st.visible):
+		return
+	}
+	ascii := isASCII(text[:visible])
+	text, ok := d.unfilled(text, visible, ascii)
+	switch {
+	case !ok:
+		d.fail("end", errCanonical)
+		return
+	case ascii && len(text) == visible:
+	case !utf8.Valid(text) || utf8.RuneCount(text) != visible:
 		d.fail("text", errors.New("not UTF-8 of as many code points as there are visible elements"))
+		return
 	default:
 		off := uint32(0)
-		for i := range st.spans {
-			if sp := &st.spans[i]; !sp.hidden() {
+		for i := range st.runs {
+			if sp := st.at(i); !sp.hidden() {
 				sp.off = off
 				w := measurePrefix(text[off:], sp.n)
 				off += w.vis + w.byt
 			}
 		}
+	}
+	if st.content {
 		st.text = slices.Clone(text)
 	}
+}
+
+// unfilled returns the content of so many code points at the start of text, and whether nothing follows but the zero
+// bytes that bring a state to its least length.
+func (d *decoder) unfilled(text []byte, visible int, ascii bool) ([]byte, bool) {
+	if len(d.data) != d.spans {
+		return text, d.st.content || len(text) == 0
+	}
+	end := visible
+	if !ascii {
+		end = 0
+		for range visible {
+			_, size := utf8.DecodeRune(text[end:])
+			end += size
+		}
+	}
+	for _, c := range text[end:] {
+		if c != 0 {
+			return nil, false
+		}
+	}
+	return text[:end], true
 }
 
 // isASCII says whether no byte is above 0x7F.
@@ -84,61 +111,67 @@ func isASCII(text []byte) bool {
 	return true
 }
 
-// unique says whether no dot occurs twice: with a bit for each dot where the clock is small, else by sorting.
-func (d *decoder) unique() bool {
+// nameDots tests that no dot occurs twice: with a bit for each dot where the clock is small, else by sorting. Then it
+// puts the replicas in the place of their numbers.
+func (d *decoder) nameDots() bool {
 	runs := d.st.runs
 	begin := make([]uint64, len(d.most)) // of each replica's bits, by number
-	bits := uint64(0)
+	dots := uint64(0)
 	for number, m := range d.most {
-		begin[number] = bits
-		bits += min(m, 1<<40)
+		begin[number] = dots
+		dots += min(m, 1<<40)
 	}
-	if bits > uint64(len(d.data))*32+1<<13 {
-		return d.uniqueSorted()
+	ok := true
+	if dots > uint64(len(d.data))*bitsPerByte+1<<13 {
+		ok = d.st.distinct(d.st.byDot())
+	} else {
+		set := make([]uint64, dots/64+2)
+		for i := range runs {
+			mark(set, begin[runs[i].rep]+runs[i].seq, uint64(d.st.at(i).n))
+		}
+		marked := 0
+		for _, w := range set {
+			marked += bits.OnesCount64(w)
+		}
+		ok = marked == int(d.st.count)
 	}
-	base := make(map[uint32]uint64, len(d.reps))
-	for number, rep := range d.reps {
-		base[rep] = begin[number]
-	}
-	set := make([]uint64, bits/64+1)
-	from := base[runs[0].rep]
 	for i := range runs {
-		if i > 0 && runs[i].rep != runs[i-1].rep {
-			from = base[runs[i].rep]
-		}
-		if !claim(set, from+runs[i].seq, uint64(d.st.spans[i].n)) {
-			return false
-		}
+		runs[i].rep = d.reps[runs[i].rep]
 	}
-	return true
+	return ok
 }
 
-// claim sets n bits from at on, and returns false if one is set already.
-func claim(set []uint64, at, n uint64) bool {
-	for n > 0 {
-		w, b := at/64, at%64
-		m := min(n, 64-b)
-		mask := ^uint64(0) >> (64 - m) << b
-		if set[w]&mask != 0 {
-			return false
-		}
-		set[w] |= mask
-		at += m
-		n -= m
+// bitsPerByte bounds the bits that nameDots takes for each byte of input.
+const bitsPerByte = 32
+
+// mark sets n bits from at on. set has a word more than they need.
+func mark(set []uint64, at, n uint64) {
+	for n > 64 {
+		mark(set, at, 64)
+		at += 64
+		n -= 64
 	}
-	return true
+	w, b := at/64, at%64
+	mask := ^uint64(0) >> (64 - n)
+	set[w] |= mask << b
+	set[w+1] |= mask >> (64 - b)
 }
 
-func (d *decoder) uniqueSorted() bool {
-	runs, spans := d.st.runs, d.st.spans
-	order := make([]int32, len(runs))
+// byDot lists the spans by dot.
+func (st *State) byDot() []int32 {
+	order := make([]int32, len(st.runs))
 	for i := range order {
 		order[i] = int32(i)
 	}
-	slices.SortFunc(order, func(a, b int32) int { return compareRuns(&runs[a], &runs[b]) })
+	slices.SortFunc(order, func(a, b int32) int { return compareRuns(&st.runs[a], &st.runs[b]) })
+	return order
+}
+
+// distinct says whether no dot occurs twice in spans that are listed by dot.
+func (st *State) distinct(order []int32) bool {
 	for i := 1; i < len(order); i++ {
-		a, b := order[i-1], order[i]
-		if runs[a].rep == runs[b].rep && runs[a].seq+uint64(spans[a].n) > runs[b].seq {
+		a, b := &st.runs[order[i-1]], &st.runs[order[i]]
+		if a.rep == b.rep && a.seq+uint64(st.at(int(order[i-1])).n) > b.seq {
 			return false
 		}
 	}

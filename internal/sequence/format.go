@@ -10,12 +10,13 @@ import "github.com/seed1312cc15/weft/internal/bitcol"
 // A canonical span is a longest run of elements that follow one another in the list with consecutive dots of one
 // replica, each after the first the right child of the one before, all visible or all hidden.
 //
-//	state   = head [ table bits ] [ text ]
+//	state   = head [ table bits ] [ text ] [ fill ]
 //	head    = uvarint: number of canonical spans * 2 + (1 if the sequence has content). 0 spans end the state.
 //	table   = uvarint k, then k uvarints: the replicas by their numbers in the owner's table, in the order of
 //	          their first use by the spans. Below, replicas are numbered by their place in it.
 //	bits    = the bit stream below, its last byte filled with zero bits
-//	text    = the UTF-8 of the visible elements to the end of the input, only with content
+//	text    = the UTF-8 of the visible elements, only with content
+//	fill    = zero bytes, as many as bring a state that is shorter to a byte for each canonical span
 //
 // A uvarint is that of encoding/binary in its shortest form. Bits are taken from the least significant of the
 // first byte on; a number of n bits begins with its least significant, a Huffman code with its first bit.

@@ -54,7 +54,7 @@ func FuzzDecode(f *testing.F) {
 		if got := save(s); !bytes.Equal(got, data) {
 			t.Fatalf("read %x, written %x", data, got)
 		}
-		mergeAgain(t, st, s, data)
+		mergeAgain(t, s, data)
 		s.Rollback(mark)
 		s.Commit()
 		if s.Elements() != 0 || s.Check() != nil {
@@ -63,9 +63,13 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// mergeAgain merges the state into sequences that have none and half of it.
-func mergeAgain(t *testing.T, st *sequence.State, s *sequence.Sequence, data []byte) {
+// mergeAgain merges the state that s was loaded from into sequences that have none and all of it.
+func mergeAgain(t *testing.T, s *sequence.Sequence, data []byte) {
 	t.Helper()
+	st, err := sequence.Decode(data, known, fuzzLimits)
+	if err != nil {
+		t.Fatal(err)
+	}
 	u := sequence.New(plainOrder{}, data[0]&1 != 0)
 	for _, end := range []uint64{0, 1 << 60} {
 		if err := u.Merge(st, func(id sequence.ID) bool { return id.Seq < end }, sequence.Events{}); err != nil {

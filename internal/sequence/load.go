@@ -2,12 +2,9 @@ package sequence
 
 import "slices"
 
-// fill is the number of entries that a load puts into a node of capacity c: room is left for the first edits.
-func fill(c int) int { return c - c/8 }
-
-// Load makes s, which must be empty, equal to st. It returns ErrNotEmpty, or a *DecodeError for siblings in the
-// wrong order or a state of the other sort (with or without content), and then nothing is changed. Rollback makes
-// s empty again. Cost: O(spans), one pass; indexes are built when they are first needed.
+// Load makes s, which must be empty, equal to st, and takes what st holds: st must not be used afterwards. It returns
+// ErrNotEmpty, or a *DecodeError for a state of the other sort (with or without content), and then nothing is changed.
+// Rollback makes s empty again. Cost: O(spans), one pass; indexes are built when they are first needed.
 func (s *Sequence) Load(st *State) error {
 	if s.count != 0 {
 		return ErrNotEmpty
@@ -25,11 +22,11 @@ func (s *Sequence) Load(st *State) error {
 	s.place = place{}
 	s.index.Store(nil)
 	s.dots.Store(nil)
-	s.content = slices.Clip(st.text) // shared: nobody writes below its length
+	s.content = slices.Clip(st.text)
 	s.count = st.count
+	s.raiseTop(s.loadLeaves(st))
 	s.loadRuns(st.runs)
-	s.loadLeaves(st)
-	s.raiseTop()
+	*st = State{content: st.content}
 	return nil
 }
 
@@ -38,79 +35,107 @@ func (s *Sequence) accepts(st *State) error {
 	if st.content != s.withText {
 		return &DecodeError{Field: "content", Err: ErrCorrupt}
 	}
-	return st.check(s.order)
+	return nil
 }
 
-// loadRuns copies the runs, joining those that continue each other.
+// loadRuns takes over the runs, joining those that continue each other.
 func (s *Sequence) loadRuns(runs []run) {
-	s.runs = make([]run, 0, len(runs)+8)
-	for i := range runs {
+	out := runs[:1]
+	last := &out[0]
+	for i := 1; i < len(runs); i++ {
 		r := &runs[i]
-		if k := len(s.runs); k > 0 {
-			last := &s.runs[k-1]
-			if last.rep == r.rep && last.seq+uint64(r.lid-last.lid) == r.seq {
-				continue
-			}
-		}
-		s.runs = append(s.runs, *r)
-	}
-}
-
-// loadLeaves fills leaves from left to right. They are linked, and have no parents yet.
-func (s *Sequence) loadLeaves(st *State) {
-	s.reserve(len(st.spans)/fill(leafCap) + 1)
-	wide := st.content && len(st.text) != int(st.visible)
-	b := loader{s: s}
-	for i := range st.spans {
-		sp := st.spans[i]
-		if wide && !sp.hidden() {
-			b.addWide(sp)
+		if last.rep == r.rep && last.seq+uint64(r.lid-last.lid) == r.seq {
 			continue
 		}
-		b.add(&sp)
+		out = append(out, *r)
+		last = &out[len(out)-1]
 	}
+	s.runs = out
 }
 
-// reserve makes n free leaves in one allocation.
-func (t *tree) reserve(n int) {
-	if len(t.leaves) == 0 {
-		t.leaves = append(make([]*leaf, 0, n+n/8+1), nil)
+// loadLeaves makes the spans of st those of s, in the leaves that they are in unless content beyond ASCII has them cut
+// further, and returns the width of each leaf. The leaves are linked, and have no parents yet.
+func (s *Sequence) loadLeaves(st *State) []width {
+	leaves := st.leaves
+	wide := len(st.text) != int(st.visible) && st.content
+	if wide {
+		spans := len(st.runs)
+		for i := range st.runs {
+			spans += int(st.at(i).n) / maxWide
+		}
+		leaves = make([]leaf, (spans+loadFill-1)/loadFill)
 	}
-	chunk := make([]leaf, n)
-	for i := range chunk {
-		t.leaves = append(t.leaves, &chunk[i])
-		t.freeLeaves = append(t.freeLeaves, uint32(len(t.leaves)-1))
+	b := loader{s: s, leaves: leaves, widths: make([]width, 0, len(leaves))}
+	for i := range st.runs {
+		sp := st.at(i)
+		if wide && !sp.hidden() {
+			b.addWide(*sp)
+			continue
+		}
+		b.add(sp)
 	}
-	slices.Reverse(t.freeLeaves)
+	b.finish()
+	return b.widths
 }
 
-// loader appends spans to the last leaf.
+// loader appends spans to leaves. They may be those that the spans come from, as long as there is room before them.
 type loader struct {
-	s *Sequence
-	l *leaf
+	s      *Sequence
+	leaves []leaf
+	l      *leaf // that is being filled; nil before the first
+	n      int   // spans in it
+	last   *span
+	sum    width // of it
+	widths []width
 }
 
 func (b *loader) add(sp *span) {
-	if b.l != nil {
-		last := &b.l.spans[b.l.n-1]
-		if last.continuedBy(sp) && (last.flags^sp.flags)&flagHidden == 0 && b.s.contiguous(last, sp) {
-			last.n += sp.n
-			last.flags = last.flags&^flagHasRight | sp.flags&flagHasRight
-			last.flags += sp.flags & extrasMask
-			return
+	last := b.last
+	if last != nil && last.continuedBy(sp) && (last.flags^sp.flags)&flagHidden == 0 && b.s.contiguous(last, sp) {
+		b.sum = b.sum.plus(sp.width())
+		last.n += sp.n
+		last.flags = last.flags&^flagHasRight | sp.flags&flagHasRight
+		last.flags += sp.flags & extrasMask
+		return
+	}
+	if b.l == nil || b.n == loadFill {
+		b.close()
+		b.l, b.n = &b.leaves[len(b.widths)], 0
+	}
+	b.last = &b.l.spans[b.n]
+	if b.last != sp {
+		*b.last = *sp
+	}
+	b.n++
+	b.sum = b.sum.plus(sp.width())
+}
+
+// close ends the leaf that is being filled.
+func (b *loader) close() {
+	if b.l == nil {
+		return
+	}
+	k := uint32(len(b.widths)) + 1 // its handle
+	b.l.n, b.l.prev, b.l.next = uint16(b.n), k-1, k+1
+	b.widths = append(b.widths, b.sum)
+	b.sum = width{}
+}
+
+// finish gives the leaves to the tree, those that are left over as free ones.
+func (b *loader) finish() {
+	b.close()
+	t := &b.s.tree
+	used := len(b.widths)
+	b.l.next = 0
+	t.first, t.tail = 1, uint32(used)
+	t.leaves = make([]*leaf, 1, len(b.leaves)+len(b.leaves)/8+1)
+	t.freeLeaves = nil
+	for i := range b.leaves {
+		t.leaves = append(t.leaves, &b.leaves[i])
+		if i >= used {
+			t.freeLeaves = append(t.freeLeaves, uint32(i)+1)
 		}
 	}
-	if b.l == nil || int(b.l.n) == fill(leafCap) {
-		h := b.s.newLeaf()
-		if b.l == nil {
-			b.s.tree.first, b.s.tail = h, h
-		} else {
-			b.s.linkAfter(h, b.s.tail)
-		}
-		b.l = b.s.leaves[h]
-	}
-	b.l.spans[b.l.n] = *sp
-	b.l.n++
 }
 
 // addWide adds a visible span of content that may go beyond ASCII, in pieces if need be.
@@ -134,18 +159,11 @@ func (b *loader) addWide(sp span) {
 	b.add(&sp)
 }
 
-// raiseTop builds the inner nodes above the leaves.
-func (s *Sequence) raiseTop() {
-	var nodes []uint32
-	var widths []width
-	for h := s.tree.first; h != 0; h = s.leaves[h].next {
-		l := s.leaves[h]
-		var w width
-		for i := range l.spans[:l.n] {
-			w = w.plus(l.spans[i].width())
-		}
-		nodes = append(nodes, h)
-		widths = append(widths, w)
+// raiseTop builds the inner nodes above the leaves, whose widths these are.
+func (s *Sequence) raiseTop(widths []width) {
+	nodes := make([]uint32, len(widths))
+	for i, w := range widths {
+		nodes[i] = uint32(i) + 1
 		s.total = s.total.plus(w)
 	}
 	for atLeaves := true; len(nodes) > 1; atLeaves = false {
@@ -157,7 +175,7 @@ func (s *Sequence) raiseTop() {
 // raiseLevel builds the inner nodes above nodes, which are two or more.
 func (s *Sequence) raiseLevel(nodes []uint32, widths []width, atLeaves bool) (up []uint32, sums []width) {
 	for len(nodes) > 0 {
-		n := min(len(nodes), fill(fan))
+		n := min(len(nodes), fan-fan/8)
 		if len(nodes) == n+1 {
 			n-- // leave two for the last
 		}

@@ -61,17 +61,17 @@ const (
 )
 
 func (m *merger) run(covered func(ID) bool) error {
-	n := len(m.st.spans)
+	n := len(m.st.runs)
 	m.begin, m.lids, m.state = make([]uint32, n), make([]LID, n), make([]uint8, n)
-	for i := range m.st.spans {
-		m.begin[i] = prefix(m.st.dot(i, 0), m.st.spans[i].n, covered)
+	for i := range n {
+		m.begin[i] = prefix(m.st.dot(i, 0), m.st.at(i).n, covered)
 	}
 	for _, i := range m.byDot() {
 		if err := m.insert(i); err != nil {
 			return err
 		}
 	}
-	for i := range m.st.spans {
+	for i := range n {
 		if err := m.join(i); err != nil {
 			return err
 		}
@@ -83,8 +83,8 @@ func (m *merger) run(covered func(ID) bool) error {
 // when they were written, and continue each other.
 func (m *merger) byDot() []int32 {
 	var order []int32
-	for i := range m.st.spans {
-		if m.begin[i] < m.st.spans[i].n {
+	for i := range m.st.runs {
+		if m.begin[i] < m.st.at(i).n {
 			order = append(order, int32(i))
 		}
 	}
@@ -120,7 +120,7 @@ func (st *State) dot(i int, k uint32) ID {
 
 // spanOf returns the span that holds element elem, counted in list order.
 func (st *State) spanOf(elem uint32) int {
-	i, found := slices.BinarySearchFunc(st.spans, elem, func(sp span, e uint32) int { return cmp.Compare(sp.first, e) })
+	i, found := slices.BinarySearchFunc(st.runs, elem, func(r run, e uint32) int { return cmp.Compare(r.lid, e) })
 	if !found {
 		i--
 	}
@@ -133,12 +133,12 @@ func (st *State) parent(i int) (id ID, in int, k uint32, isRoot bool) {
 	if st.delta != nil {
 		return st.delta.parent(st, i)
 	}
-	p := st.spans[i].parent
+	p := st.at(i).parent
 	if p == root {
 		return ID{}, -1, 0, true
 	}
 	in = st.spanOf(p)
-	k = p - st.spans[in].first
+	k = p - st.runs[in].lid
 	return st.dot(in, k), in, k, false
 }
 
@@ -147,7 +147,7 @@ func (m *merger) insert(i int32) error {
 	m.stack = append(m.stack[:0], i)
 	for len(m.stack) > 0 {
 		i := m.stack[len(m.stack)-1]
-		sp := &m.st.spans[i]
+		sp := m.st.at(int(i))
 		if m.state[i] == mergeDone || m.begin[i] == sp.n {
 			m.stack = m.stack[:len(m.stack)-1]
 			continue
@@ -182,7 +182,7 @@ func (m *merger) origin(i int) (parent LID, left bool, first int32, err error) {
 	} else {
 		var in int
 		id, in, k, isRoot = m.st.parent(i)
-		left = m.st.spans[i].flags&flagLeft != 0
+		left = m.st.at(i).flags&flagLeft != 0
 		if isRoot {
 			return root, left, -1, nil
 		}
@@ -203,7 +203,7 @@ func (m *merger) origin(i int) (parent LID, left bool, first int32, err error) {
 // insertSpan inserts what is not covered of span i.
 func (m *merger) insertSpan(i int, parent LID, left bool) error {
 	s, st := m.s, m.st
-	sp := &st.spans[i]
+	sp := st.at(i)
 	k := m.begin[i]
 	id := st.dot(i, k)
 	r := newRun{n: sp.n - k, parent: parent}
@@ -243,7 +243,7 @@ func (m *merger) join(i int) error {
 	if k == 0 {
 		return nil
 	}
-	if m.st.spans[i].hidden() && !m.ev.KeepVisibility {
+	if m.st.at(i).hidden() && !m.ev.KeepVisibility {
 		_, err := m.s.Hide(m.st.dot(i, 0), int(k), m.ev.Hidden)
 		return err
 	}

@@ -248,7 +248,7 @@ func (g *group) wildEdit(r *replica, i int) {
 		if g.replicas[i] == r {
 			return
 		}
-		st, err := sequence.Decode(save(g.replicas[i].s), known, sequence.Limits{})
+		st, err := sequence.Decode(save(g.replicas[i].s), known, sequence.Limits{Order: r.order})
 		if err != nil {
 			g.t.Fatal(err)
 		}

@@ -168,7 +168,7 @@ func TestReadsOfALoadedState(t *testing.T) {
 	for seed := range uint64(8) {
 		r := replay(t, plain.GenerateConcurrent(seed, 4, 100), func(*replica) {})
 		s := reload(t, r.order, save(r.s), true)
-		st, err := sequence.Decode(save(s), known, sequence.Limits{})
+		st, err := sequence.Decode(save(s), known, sequence.Limits{Order: r.order})
 		if err != nil {
 			t.Fatal(err)
 		}
