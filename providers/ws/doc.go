@@ -30,7 +30,7 @@
 //	server_peer.go    links to other servers
 //	auth.go           principals, access, origins, addresses; auth_bind.go: who owns a replica ID
 //	rate.go           what a connection may send in a second
-//	room.go           a document; room_table.go: all of them; room_store.go: their sizes
+//	room.go           a document; room_table.go: all of them; room_store.go and room_quota.go: their sizes
 //	metrics.go, health.go
 //
 // The server is not built for js/wasm.

@@ -49,7 +49,7 @@ type room struct {
 	owing     map[*member]int // who may wait for an acknowledgement, and the round in which that began
 	round     int             // times that more has become durable
 
-	version atomic.Int64 // updates applied
+	version, bytes atomic.Int64 // updates applied
 
 	// cache is an encoded state, for all that join: its lock is held while one of them encodes it.
 	cache struct {
@@ -57,6 +57,7 @@ type room struct {
 		state   []byte
 		clock   vclock.Clock
 		version int64
+		bytes   int64
 		used    time.Time
 		measure int           // its length when it was last encoded
 		took    time.Duration // to encode it
@@ -145,6 +146,10 @@ func (r *room) peerOptions() *providers.Options {
 // update hears of every update of the document.
 func (r *room) update(u runtime.Update) {
 	r.version.Add(1)
+	r.bytes.Add(int64(len(u.Data)))
+	if _, stored := u.Origin.(*providers.Keeper); !stored {
+		r.size.add(len(u.Data))
+	}
 	s, ok := u.Origin.(*providers.Session)
 	if !ok {
 		return
@@ -275,7 +280,7 @@ func faulty(err *error) {
 func (r *room) encode() (err error) {
 	defer faulty(&err)
 	c := &r.cache
-	begin, version := time.Now(), r.version.Load()
+	begin, version, bytes := time.Now(), r.version.Load(), r.bytes.Load()
 	state, err := r.rt.Save(runtime.CanonicalOnly(), runtime.Compressed(1))
 	if err != nil {
 		return err
@@ -284,7 +289,7 @@ func (r *room) encode() (err error) {
 	if err != nil {
 		return err
 	}
-	c.state, c.clock, c.version = state, info.Clock, version
+	c.state, c.clock, c.version, c.bytes = state, info.Clock, version, bytes
 	c.at = time.Now()
 	c.measure, c.took = len(state), c.at.Sub(begin)
 	r.server.count.encodes.Add(1)
@@ -299,35 +304,4 @@ func (r *room) forget(before time.Time) {
 		}
 		r.cache.Unlock()
 	}
-}
-
-// smallUpdate is the most that an update may have beyond the quota, so that one can still delete.
-const smallUpdate = 512
-
-// quota decides whether the document may take an update of n bytes. Stored bytes count first, since they are known; when
-// these are too many the encoded state decides. It is encoded again at most a tenth of the time.
-func (r *room) quota(update []byte) error {
-	l := &r.server.opt.Limits
-	n, most := len(update), l.DocumentBytes
-	if r.size.stored()+n > most {
-		c := &r.cache
-		c.Lock()
-		if c.version != r.version.Load() && time.Since(c.at) > 10*c.took || c.at.IsZero() {
-			if err := r.encode(); err != nil {
-				c.Unlock()
-				return err
-			}
-		}
-		size := c.measure + n
-		c.Unlock()
-		if size > most && (n > smallUpdate || size > most+most/10) {
-			return &providers.RefusedError{Code: providers.CodeQuota, Reason: fmt.Sprintf("the document has reached its %d bytes; delete something", most)}
-		}
-	}
-	if r.size.replicas(r) >= l.DocumentReplicas {
-		if info, err := runtime.Inspect(update); err == nil && info.Kind == runtime.MessageUpdate && r.rt.Clock().Get(info.Sender) == 0 {
-			return &providers.RefusedError{Code: providers.CodeQuota, Reason: fmt.Sprintf("%d replicas have written; no others can", l.DocumentReplicas)}
-		}
-	}
-	return nil
 }

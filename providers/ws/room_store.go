@@ -13,10 +13,17 @@ import (
 type roomSize struct {
 	mu       sync.Mutex // a leaf
 	snapshot int        // bytes
-	log      int        // bytes
+	log      int        // bytes since, those included that are about to be stored
 
-	known   int   // replicas, when version was
-	version int64 // 0: never
+	known   int // replicas, when version was
+	version int64
+	counted bool
+}
+
+func (z *roomSize) add(n int) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	z.log += n
 }
 
 func (z *roomSize) stored() int {
@@ -30,8 +37,8 @@ func (z *roomSize) replicas(r *room) int {
 	v := r.version.Load()
 	z.mu.Lock()
 	defer z.mu.Unlock()
-	if left := int64(r.server.opt.Limits.DocumentReplicas - z.known); z.version == 0 || v-z.version >= left {
-		z.known, z.version = len(r.rt.Clock()), max(v, 1)
+	if left := int64(r.server.opt.Limits.DocumentReplicas - z.known); !z.counted || v-z.version >= left {
+		z.known, z.version, z.counted = len(r.rt.Clock()), v, true
 	}
 	return z.known
 }
@@ -67,10 +74,6 @@ func (s *sizedStore) Append(ctx context.Context, records []providers.Record) ([]
 		for _, r := range records {
 			n += len(r.Data)
 		}
-		z := &s.r.size
-		z.mu.Lock()
-		z.log += n
-		z.mu.Unlock()
 		s.r.server.count.storedBytes.Add(int64(n))
 		s.r.server.count.storedRecords.Add(int64(len(records)))
 	}
