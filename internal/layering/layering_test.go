@@ -42,7 +42,7 @@ var kits = []string{"internal/converge/...", "providers/providertest", "fuzz/...
 
 // dependencies are the modules that the libraries may need outside of tests. What is heavy goes into a nested module.
 var dependencies = []string{"github.com/google/uuid", "github.com/fxamacker/cbor/v2", "github.com/klauspost/compress",
-	"github.com/coder/websocket", "golang.org/x/time"}
+	"github.com/coder/websocket", "golang.org/x/time", "go.etcd.io/bbolt", "github.com/gofrs/flock", "golang.org/x/sys"}
 
 // pure are the packages that start no goroutine.
 var pure = []string{"vclock", "runtime", "crdt", "internal/sequence", "internal/bitcol"}
