@@ -55,7 +55,11 @@ func (st *textState) insert(w *runtime.OpWriter, i, n int, s string) error {
 		return st.localError("Text.Insert", i, 0, err)
 	}
 	writeOrigin(w, opInsert, o)
-	w.RawString(s)
+	if len(s) == 1 { // typing: no call
+		w.Byte(s[0])
+	} else {
+		w.RawString(s)
+	}
 	if st.observers.Active() {
 		st.changes.insert(i, []rune(s)...)
 	}

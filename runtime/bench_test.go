@@ -22,7 +22,7 @@ func (o *floorObject) Commit(*runtime.Commit)       { o.was = o.n }
 func (o *floorObject) Export(*runtime.Exporter) any { return o.n }
 func (o *floorObject) Check() error                 { return nil }
 
-func openFloor(b *testing.B) (*runtime.Runtime, *runtime.Node) {
+func openFloor(b testing.TB, root string) (*runtime.Runtime, *runtime.Node) {
 	r, err := runtime.New(&runtime.Options{
 		Kinds:   []runtime.Kind{{Name: "text", New: func(*runtime.Node) runtime.Object { return new(floorObject) }}},
 		History: runtime.History{Off: true},
@@ -30,7 +30,7 @@ func openFloor(b *testing.B) (*runtime.Runtime, *runtime.Node) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	n, err := r.Root("text", "text")
+	n, err := r.Root(root, "text")
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func edit(n *runtime.Node) func(tx runtime.Tx) error {
 
 // BenchmarkTransact is one operation of two bytes a transaction, its message handed to one subscriber.
 func BenchmarkTransact(b *testing.B) {
-	r, n := openFloor(b)
+	r, n := openFloor(b, "text")
 	size := 0
 	r.OnUpdate(func(u runtime.Update) { size += len(u.Data) })
 	fn := edit(n)
@@ -67,7 +67,7 @@ func BenchmarkTransact(b *testing.B) {
 
 // BenchmarkTransactEmpty is the floor: lock, function, unlock.
 func BenchmarkTransactEmpty(b *testing.B) {
-	r, _ := openFloor(b)
+	r, _ := openFloor(b, "text")
 	fn := func(runtime.Tx) error { return nil }
 	for b.Loop() {
 		if err := r.Transact(fn); err != nil {
@@ -78,7 +78,7 @@ func BenchmarkTransactEmpty(b *testing.B) {
 
 // BenchmarkReceive is one message of one operation.
 func BenchmarkReceive(b *testing.B) {
-	r, n := openFloor(b)
+	r, n := openFloor(b, "text")
 	messages := make([][]byte, 0, b.N)
 	r.OnUpdate(func(u runtime.Update) { messages = append(messages, u.Data) })
 	fn := edit(n)
@@ -87,7 +87,7 @@ func BenchmarkReceive(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	q, _ := openFloor(b)
+	q, _ := openFloor(b, "text")
 	b.ReportAllocs()
 	b.ResetTimer()
 	for i := range b.N {

@@ -127,7 +127,10 @@ func (r *Runtime) finish(u *Update) error {
 // newCommit returns what objects are told when the open transaction ends; its events get a number of their own.
 func (r *Runtime) newCommit(origin any, local, load bool) *Commit {
 	c := &r.tx.commit
-	c.rt, c.Local, c.Load = r, local, load
+	if c.rt == nil {
+		c.rt = r
+	}
+	c.Local, c.Load = local, load
 	if c.Origin != nil || origin != nil {
 		c.Origin = origin
 	}

@@ -102,6 +102,19 @@ type queuedEvent struct {
 	posts  []func()
 }
 
+// release lets go of what a delivered event refers to, but for a message of usual size: those share their memory.
+func (e *queuedEvent) release() {
+	if len(e.update.Data) > slabSize/8 {
+		e.update.Data = nil
+	}
+	if e.update.Origin != nil {
+		e.update.Origin = nil
+	}
+	if e.posts != nil {
+		e.posts = nil
+	}
+}
+
 // push queues what one commit has to tell; the write lock is held.
 func (q *eventQueue) push(r *Runtime, u *Update, posts []func()) {
 	if posts = q.withProblems(r, posts); !q.updates.any() && len(posts) == 0 {
@@ -162,7 +175,7 @@ func (r *Runtime) drainAll(own bool) {
 	q := &r.events
 	if own {
 		r.deliver(&q.direct)
-		q.direct.update.Data, q.direct.update.Origin, q.direct.posts = nil, nil, nil
+		q.direct.release()
 	}
 	for own || q.pending.Load() > 0 && r.claimQueue() {
 		own = false

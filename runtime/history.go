@@ -68,7 +68,13 @@ func (h *history) addShort(t *messageTemplate, start uint64, ops []byte) bool {
 		return false
 	}
 	size := len(b.buf)
-	b.buf = append(appendUvarint(b.buf, uint64(len(ops))<<1), ops...)
+	if cap(b.buf)-size <= len(ops) { // room for all that the block will hold if it goes on like this
+		b.buf = slices.Grow(b.buf, len(ops)+(1+size/max(b.messages, 1))*(b.most-b.messages))
+	}
+	b.buf = appendUvarint(b.buf, uint64(len(ops))<<1)
+	for _, c := range ops { // a few bytes: no call
+		b.buf = append(b.buf, c)
+	}
 	b.end++
 	b.messages++
 	h.messages++

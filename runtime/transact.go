@@ -251,7 +251,11 @@ func (r *Runtime) appendDeps(t *txState) int {
 func (r *Runtime) touch(n *Node) {
 	if !n.touched {
 		n.touched = true
-		r.touched = append(r.touched, n)
+		if k := len(r.touched); k < cap(r.touched) && r.touched[:k+1][k] == n {
+			r.touched = r.touched[:k+1] // as in the transaction before
+		} else {
+			r.touched = append(r.touched, n)
+		}
 	}
 }
 

@@ -76,7 +76,10 @@ func (t Tx) Begin(n *Node) (*OpWriter, error) {
 		tx.name(n)
 	}
 	w := &tx.w
-	w.rt, w.node, w.start = r, n, tx.sealed
+	if w.node != n {
+		w.rt, w.node = r, n
+	}
+	w.start = tx.sealed
 	w.dot.Rep, w.dot.Seq = tx.sender, tx.start+tx.dots
 	return w, nil
 }
@@ -110,11 +113,33 @@ func (w *OpWriter) Stamp() Stamp {
 }
 
 // Removed is Op.Removed for callers of Commit.
-func (w *OpWriter) Removed(target LocalDot, n uint64) { w.rt.noteDeletion(w.node, w.dot, target, n) }
+func (w *OpWriter) Removed(target LocalDot, n uint64) {
+	open := &w.rt.deletions.open
+	if len(*open) > 0 || cap(*open) == 0 || n == 0 {
+		w.rt.noteDeletion(w.node, w.dot, target, n)
+		return
+	}
+	*open = (*open)[:1]
+	e := &(*open)[0]
+	if e.node != w.node {
+		e.node = w.node
+	}
+	e.by.Rep, e.by.Seq, e.target.Rep, e.target.Seq = w.dot.Rep, w.dot.Seq, target.Rep, target.Seq
+	e.n, e.shape = n, shapeRange
+}
 
 func (w *OpWriter) record(n int) {
 	tx := &w.rt.tx
-	tx.recs = append(tx.recs, opRecord{w.node, n, w.start, len(tx.ops)})
+	k := len(tx.recs)
+	if k == cap(tx.recs) {
+		tx.recs = append(tx.recs, opRecord{})
+	}
+	tx.recs = tx.recs[:k+1]
+	rec := &tx.recs[k]
+	if rec.node != w.node {
+		rec.node = w.node
+	}
+	rec.dots, rec.start, rec.end = n, w.start, len(tx.ops)
 	tx.sealed, tx.named = len(tx.ops), len(tx.reps)
 	tx.dots += uint64(n)
 }
@@ -127,6 +152,10 @@ type opRecord struct {
 }
 
 // txState is the open write transaction of a runtime; its buffers are reused.
+//
+// What an edit writes here, and in the first event, is written field by field: copies of what was just put together
+// stall the processor. Pointers are written only where they change: in a run of edits they do not, and while the garbage
+// collector marks, each write is work for it.
 type txState struct {
 	ref     txRef
 	sender  Rep

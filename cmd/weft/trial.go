@@ -96,7 +96,7 @@ func liveBytes(s *script, messages [][]byte) (int64, error) {
 			err = r.insert(0, s.start)
 		}
 		for i := 0; i < len(s.ends) && err == nil; i++ {
-			err = r.write(s.txn(i), s.text)
+			err = r.replay(s, i)
 		}
 	}
 	if err != nil {

@@ -16,10 +16,10 @@ type replica struct {
 	rt   *runtime.Runtime
 	text crdt.Text
 
-	problem  error                  // the first that the runtime reported: none may
-	patches  []patch                // what edit does
-	inserted string                 // where they find their text
-	edit     func(runtime.Tx) error // made once, so that a transaction allocates no closure
+	problem error   // the first that the runtime reported: none may
+	script  *script // edit makes its transaction txn
+	txn     int
+	edit    func(runtime.Tx) error // made once, so that a transaction allocates no closure
 }
 
 func newReplica(id uuid.UUID, o runtime.Options) (*replica, error) {
@@ -43,14 +43,14 @@ func newReplica(id uuid.UUID, o runtime.Options) (*replica, error) {
 }
 
 func (r *replica) apply(tx runtime.Tx) error {
-	for _, p := range r.patches {
+	for _, p := range r.script.txn(r.txn) {
 		if p.deleted > 0 {
 			if err := r.text.Delete(tx, int(p.pos), int(p.deleted)); err != nil {
 				return err
 			}
 		}
 		if p.from < p.to {
-			if err := r.text.Insert(tx, int(p.pos), r.inserted[p.from:p.to]); err != nil {
+			if err := r.text.Insert(tx, int(p.pos), r.script.text[p.from:p.to]); err != nil {
 				return err
 			}
 		}
@@ -58,10 +58,18 @@ func (r *replica) apply(tx runtime.Tx) error {
 	return nil
 }
 
+// replay makes transaction i of the script.
+func (r *replica) replay(s *script, i int) error {
+	if r.script != s {
+		r.script = s
+	}
+	r.txn = i
+	return r.rt.Transact(r.edit)
+}
+
 // write makes the patches, which insert parts of text, in one transaction.
 func (r *replica) write(patches []patch, text string) error {
-	r.patches, r.inserted = patches, text
-	return r.rt.Transact(r.edit)
+	return r.replay(&script{patches: patches, ends: []int32{int32(len(patches))}, text: text}, 0)
 }
 
 // insert inserts one text in one transaction.
@@ -84,7 +92,7 @@ func (r *replica) value() string { return runtime.Read(r.rt, r.text.String) }
 // holds exactly its ancestors.
 //
 //  1. messages[i] is the message of transaction i; nil if it changed nothing, or if messages are not kept.
-//  2. start is the message that writes the start content, nil if there is none.
+//  2. start is the message that writes the start content, nil if there is none, or if messages are not kept.
 type writers struct {
 	*script
 	options  runtime.Options
@@ -92,7 +100,7 @@ type writers struct {
 	agents   []*replica
 	start    []byte
 	messages [][]byte
-	emitted  []byte // by the transaction that runs
+	emitted  []byte // by the transaction that runs, if messages are kept
 	bytes    int    // of all messages
 }
 
@@ -117,8 +125,10 @@ func (w *writers) agent(k int32) (*replica, error) {
 	}
 	r.rt.OnUpdate(func(u runtime.Update) {
 		if u.Local {
-			w.emitted = u.Data
 			w.bytes += len(u.Data)
+			if w.keep {
+				w.emitted = u.Data
+			}
 		}
 	})
 	w.agents[k] = r
@@ -142,12 +152,11 @@ func (w *writers) run(now stopwatch) (time.Duration, error) {
 			}
 			delivering += now() - pause
 		}
-		w.emitted = nil
-		if err := r.write(w.txn(i), w.text); err != nil {
+		if err := r.replay(w.script, i); err != nil {
 			return 0, fmt.Errorf("transaction %d: %w", i, err)
 		}
 		if w.keep {
-			w.messages[i] = w.emitted
+			w.messages[i], w.emitted = w.emitted, nil
 		}
 	}
 	return now() - begin - delivering, nil
@@ -164,7 +173,7 @@ func (w *writers) writeStart() error {
 	if err := r.insert(0, w.script.start); err != nil {
 		return fmt.Errorf("start content: %w", err)
 	}
-	w.start = w.emitted
+	w.start, w.emitted = w.emitted, nil
 	return nil
 }
 

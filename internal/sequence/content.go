@@ -78,20 +78,20 @@ func measurePrefix(text []byte, k uint32) width {
 	return w
 }
 
-// dead returns the number of content bytes that belong to no visible element.
+// dead returns the number of content bytes that belong to no visible element; not above zero without content.
 func (s *Sequence) dead() int {
-	if !s.withText {
-		return 0
-	}
-	return len(s.content) - s.total.in(Bytes)
+	return len(s.content) - int(s.total.vis) - int(s.total.byt)
 }
 
 // compact rewrites the content in list order when most of it is dead. Never while the journal might bring hidden
 // text back.
 func (s *Sequence) compact() {
-	if d := s.dead(); d <= compactFloor || d*2 <= len(s.content) || s.journal.open {
-		return
+	if d := s.dead(); d > compactFloor && d*2 > len(s.content) && !s.journal.open {
+		s.rewrite()
 	}
+}
+
+func (s *Sequence) rewrite() {
 	live := s.total.in(Bytes)
 	fresh := make([]byte, 0, live+live/8+64)
 	for h := s.tree.first; h != 0; h = s.leaves[h].next {

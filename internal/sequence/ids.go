@@ -72,6 +72,12 @@ func (s *Sequence) idOf(lid LID) ID {
 	return ID{r.rep, r.seq + uint64(lid-r.lid)}
 }
 
+// lastID returns the dot of the newest element; there must be one.
+func (s *Sequence) lastID() ID {
+	r := &s.runs[len(s.runs)-1]
+	return ID{r.rep, r.seq + uint64(s.count-1-r.lid)}
+}
+
 // LIDOf returns the local number of the element with dot id, and whether there is one. Cost: O(log runs), the
 // first time O(runs log runs).
 func (s *Sequence) LIDOf(id ID) (LID, bool) {
@@ -154,11 +160,16 @@ func (s *Sequence) record(id ID, n uint32) LID {
 			return lid
 		}
 	}
-	s.runs = append(s.runs, run{lid, id.Rep, id.Seq})
+	s.recordRun(run{lid, id.Rep, id.Seq})
+	return lid
+}
+
+// recordRun adds a run of dots.
+func (s *Sequence) recordRun(r run) {
+	s.runs = append(s.runs, r)
 	if d := s.dots.Load(); d != nil {
 		s.enter(d, len(s.runs)-1)
 	}
-	return lid
 }
 
 // enter puts run i into the index of dots.

@@ -22,10 +22,11 @@ func (s *Sequence) Insert(index int, id ID, n int, text string) (Origin, LID, er
 	sp := s.span(p.h, p.slot)
 	k := uint32(index-1) - p.start
 	if k == sp.n-1 && sp.flags&flagHasRight == 0 {
-		o := Origin{Parent: s.idOf(sp.first + k)}
 		if s.extendable(sp, w) {
+			o := Origin{Parent: s.lastID()}
 			return o, extend(s, p, id, w.vis, text), nil
 		}
+		o := Origin{Parent: s.idOf(sp.first + k)}
 		var r newRun
 		r.visible(w)
 		attach(s, p, id, &r, text)
@@ -47,12 +48,15 @@ func (s *Sequence) extendable(sp *span, w width) bool {
 // extend makes the span at p n elements longer.
 func extend[T string | []byte](s *Sequence, p place, id ID, n uint32, text T) LID {
 	l := s.leaves[p.h]
-	sp := &l.spans[p.slot]
 	off := uint32(len(s.content))
-	s.content = append(s.content, text...)
+	if len(text) == 1 { // typing: no call
+		s.content = append(s.content, text[0])
+	} else {
+		s.content = append(s.content, text...)
+	}
 	lid := s.record(id, n)
 	s.note(opInsert, lid, n, lid-1, off)
-	sp.n += n
+	l.spans[p.slot].n += n
 	s.bumpVisible(l, n)
 	s.place = p
 	return lid

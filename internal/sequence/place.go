@@ -14,6 +14,13 @@ const nearby = 12
 // seek returns the span that holds visible element i, which must exist, and the visible index of its first
 // element. Cost: O(1) near the remembered place, else O(log n).
 func (s *Sequence) seek(i uint32) place {
+	if p := s.place; p.known && p.h != 0 && i-p.start < s.leaves[p.h].spans[p.slot].vis() {
+		return p
+	}
+	return s.search(i)
+}
+
+func (s *Sequence) search(i uint32) place {
 	p := s.place
 	if p.h != 0 && p.known {
 		l := s.leaves[p.h]
