@@ -37,14 +37,16 @@ const (
 	FrameHeld     FrameType = 19
 	FramePresence FrameType = 20
 	FrameCast     FrameType = 21
+	FrameLog      FrameType = 22
+	FrameFollow   FrameType = 23
+	FrameNaming   FrameType = 24
 
-	// Types 22 and 23 are reserved for the room log, 24 to 127 for later versions; whoever does not know one ends the
-	// connection. Types from firstIgnorable on are skipped by whoever does not know them.
+	// Types 25 to 127 are reserved for later versions; whoever does not know one ends the connection. Types from firstIgnorable on are skipped by whoever does not know them.
 	firstIgnorable FrameType = 128
 )
 
 var frameNames = [...]string{1: "hello", "bye", "ping", "pong", "open", "accept", "refuse", "close", "clock", "ask", "messages",
-	"fresh", "begin", "chunk", "end", "credit", "synced", "ack", "held", "presence", "cast"}
+	"fresh", "begin", "chunk", "end", "credit", "synced", "ack", "held", "presence", "cast", "log", "follow", "naming"}
 
 func (t FrameType) String() string {
 	if t >= 1 && int(t) < len(frameNames) {
@@ -117,6 +119,7 @@ const (
 	transferUpdate transferKind = 1 // anything that Runtime.Receive takes
 	transferClock  transferKind = 2 // what a clock frame holds
 	transferHeld   transferKind = 3 // what a held frame holds
+	transferLog    transferKind = 4 // what a log frame holds
 )
 
 // numberFrame is ping, pong, credit and end.
@@ -134,7 +137,7 @@ type plainFrame struct {
 	Channel uint64
 }
 
-// bytesFrame is messages, fresh, chunk, clock, ack and held.
+// bytesFrame is messages, fresh, naming, log, chunk, clock, ack and held.
 type bytesFrame struct {
 	_       struct{} `cbor:",toarray"`
 	Type    FrameType
@@ -167,6 +170,25 @@ type openOptions struct {
 	Window  uint64 `cbor:"6,keyasint,omitempty"` // credit for chunks that it gives in advance, bytes
 	Data    []byte `cbor:"7,keyasint,omitempty"` // of the application
 	Pattern uint8  `cbor:"8,keyasint,omitempty"` // how it sends
+
+	Log *wirePlace `cbor:"16,keyasint,omitempty"` // open: it wants to follow a log, from there; accept: it will
+}
+
+// wirePlace is a place; all empty: none.
+type wirePlace struct {
+	_      struct{} `cbor:",toarray"`
+	Epoch  []byte
+	Number uint64
+	Digest []byte
+}
+
+type followFrame struct {
+	_       struct{} `cbor:",toarray"`
+	Type    FrameType
+	Channel uint64
+	At      wirePlace
+	Time    uint64 // ms
+	State   []byte
 }
 
 type refuseFrame struct {
@@ -332,6 +354,8 @@ func (o *openOptions) check(t FrameType) error {
 		return &FrameError{Type: t, Reason: "unknown level of acknowledgement"}
 	case o.Pattern > uint8(State):
 		return &FrameError{Type: t, Reason: "unknown pattern"}
+	case o.Log != nil:
+		return o.Log.check(t)
 	}
 	return nil
 }

@@ -2,9 +2,12 @@ package providers
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
+	"io"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/seed1312cc15/weft/runtime"
 	"github.com/seed1312cc15/weft/vclock"
@@ -21,13 +24,18 @@ type KeeperOptions struct {
 	OnDurable func()
 	OnError   func(error)
 	Logger    *slog.Logger // default: nothing is logged
+	// Now is the clock whose time is stored with transactions; default time.Now. Rand gives the epoch of a new log, 8 bytes;
+	// default crypto/rand.
+	Now  func() time.Time
+	Rand io.Reader
 }
 
 // Keeper ties a document to a store: what is stored is loaded, and every update from then on is appended. Its Durable is
-// what Options.Durable of a session wants.
+// what Options.Durable of a session wants, its Log what Options.Log wants.
 //
-//  1. A dot counts as durable only after Store.Append returned for a record that holds it.
-//  2. Each record is one update: a message, a bundle or a delta. Loading it twice changes nothing.
+//  1. A dot counts as durable only after Store.Append returned for a record that holds it. Only then it has a number in Log.
+//  2. Each record is a run of messages or a delta, stamped with time and with who brought what (Options.Principal). Loading
+//     it twice changes nothing.
 //  3. It never writes before everything stored was loaded: a document that cannot be loaded is not replaced.
 //
 // It starts one goroutine, which Close waits for. Safe for concurrent use.
@@ -37,55 +45,43 @@ type Keeper struct {
 	name  string
 	opt   KeeperOptions
 	stop  func()
+	log   *RoomLog
 
 	mu      sync.Mutex // a leaf
 	queue   []runtime.Update
 	durable vclock.Clock
+	owners  map[vclock.Replica]string
 	err     error
 	closed  bool
 	wake    chan struct{}
 	done    chan struct{}
 
-	records, bytes int    // since the snapshot; of the goroutine
-	last           uint64 // position; of the goroutine
+	// Of the goroutine.
+	records, bytes int    // since the snapshot
+	last           uint64 // position
+	restarted      bool   // the stream began anew after the last record
+	stored         bool   // there is a record or a snapshot
 }
 
 // Keep loads a document from a store into a runtime and keeps it there from then on. Errors: those of Store.Load and
-// Runtime.Receive; nothing was written then.
+// Runtime.Receive, ErrMalformed, ErrStoredVersion; nothing was written then.
 func Keep(ctx context.Context, rt *runtime.Runtime, store Store, document string, o *KeeperOptions) (*Keeper, error) {
-	k := &Keeper{rt: rt, store: store, name: document, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	k := &Keeper{
+		rt: rt, store: store, name: document, owners: make(map[vclock.Replica]string), durable: make(vclock.Clock),
+		wake: make(chan struct{}, 1), done: make(chan struct{}),
+	}
 	if o != nil {
 		k.opt = *o
 	}
-	if k.opt.SnapshotRecords == 0 {
-		k.opt.SnapshotRecords = 4096
-	}
-	if k.opt.SnapshotBytes == 0 {
-		k.opt.SnapshotBytes = 16 << 20
-	}
-	if k.opt.Logger == nil {
-		k.opt.Logger = slog.New(slog.DiscardHandler)
-	}
+	k.opt.fill()
 	stored, err := store.Load(ctx, document)
 	if err != nil {
 		return nil, err
 	}
 	before := rt.Clock()
-	if x := stored.Snapshot; x != nil {
-		if _, err := rt.Receive(x.State, runtime.From(k)); err != nil {
-			return nil, fmt.Errorf("snapshot of document %q: %w", document, err)
-		}
-		k.last = x.Through
+	if err := k.load(stored); err != nil {
+		return nil, fmt.Errorf("document %q: %w", document, err)
 	}
-	for _, r := range stored.Records {
-		if _, err := rt.Receive(r.Data, runtime.From(k)); err != nil {
-			return nil, fmt.Errorf("record %d of document %q: %w", r.Position, document, err)
-		}
-		k.records++
-		k.bytes += len(r.Data)
-		k.last = r.Position
-	}
-	k.durable = vclock.Clock{}
 	state, stop, err := rt.SaveAndSubscribe(k.add)
 	if err != nil {
 		return nil, err
@@ -104,11 +100,126 @@ func Keep(ctx context.Context, rt *runtime.Runtime, store Store, document string
 	return k, nil
 }
 
+func (o *KeeperOptions) fill() {
+	if o.SnapshotRecords == 0 {
+		o.SnapshotRecords = 4096
+	}
+	if o.SnapshotBytes == 0 {
+		o.SnapshotBytes = 16 << 20
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Rand == nil {
+		o.Rand = rand.Reader
+	}
+}
+
+// load brings what is stored into the document and the log.
+func (k *Keeper) load(stored *Stored) error {
+	var epoch [8]byte
+	if _, err := io.ReadFull(k.opt.Rand, epoch[:]); err != nil {
+		return err
+	}
+	k.log = newRoomLog(epoch)
+	if x := stored.Snapshot; x != nil {
+		head, state, err := readSnapshot(x.State)
+		if err != nil {
+			return err
+		}
+		if err := k.receive(state); err != nil {
+			return fmt.Errorf("snapshot: %w", err)
+		}
+		if err := k.log.load(&head); err != nil {
+			return fmt.Errorf("snapshot: %w", err)
+		}
+		k.owners, k.last, k.stored = head.owners, x.Through, true
+	}
+	for _, r := range stored.Records {
+		if r.Position <= k.last && k.stored {
+			continue // the snapshot holds it
+		}
+		if err := k.loadRecord(r.Data); err != nil {
+			return fmt.Errorf("record %d: %w", r.Position, err)
+		}
+		k.stored = true
+		k.records++
+		k.bytes += len(r.Data)
+		k.last = r.Position
+	}
+	return nil
+}
+
+func (k *Keeper) receive(update []byte) error {
+	_, err := k.rt.Receive(update, runtime.From(k), runtime.Restore())
+	return err
+}
+
+func (k *Keeper) loadRecord(data []byte) error {
+	rec, err := readRecord(data)
+	if err != nil {
+		return err
+	}
+	if rec.flags&recordEpoch != 0 && !k.stored {
+		k.log = newRoomLog(rec.epoch)
+	}
+	if next, _ := k.log.Next(); rec.number != next {
+		return fmt.Errorf("%w: the record begins with number %d, not %d", ErrMalformed, rec.number, next)
+	}
+	if rec.flags&recordUpdate != 0 {
+		if err := k.receive(rec.body); err != nil {
+			return err
+		}
+		k.log.skip(rec.body, rec.ms)
+		return nil
+	}
+	if rec.flags&recordRestarted != 0 {
+		k.log.mu.Lock()
+		k.log.restart()
+		k.log.mu.Unlock()
+	}
+	runs := rec.principals
+	return k.log.replay(rec.body, rec.ms, func(message []byte, sender vclock.Replica) error {
+		if len(runs) > 0 {
+			k.own(sender, runs[0].name)
+			if runs[0].count--; runs[0].count == 0 {
+				runs = runs[1:]
+			}
+		}
+		return k.receive(message)
+	})
+}
+
 func (k *Keeper) add(u runtime.Update) {
 	k.mu.Lock()
+	if s, ok := u.Origin.(*Session); ok && u.Kind == runtime.MessageUpdate {
+		k.own(u.Sender, s.opt.Principal)
+	}
 	k.queue = append(k.queue, u)
 	k.mu.Unlock()
 	k.signal()
+}
+
+// own binds a replica to the first principal that brought something of it.
+func (k *Keeper) own(r vclock.Replica, principal string) {
+	if principal == "" {
+		return
+	}
+	if _, ok := k.owners[r]; !ok {
+		k.owners[r] = principal
+	}
+}
+
+// Claim binds a replica to a principal unless it is bound already, and returns to whom it is. A binding is as durable as the
+// transactions that follow it.
+func (k *Keeper) Claim(r vclock.Replica, principal string) (owner string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.own(r, principal)
+	return k.owners[r]
 }
 
 func (k *Keeper) signal() {
@@ -117,6 +228,9 @@ func (k *Keeper) signal() {
 	default:
 	}
 }
+
+// Log returns the numbered log of what became durable.
+func (k *Keeper) Log() *RoomLog { return k.log }
 
 // Durable returns how many dots of a replica are durable.
 func (k *Keeper) Durable(r vclock.Replica) uint64 {
@@ -175,53 +289,100 @@ func (k *Keeper) run() {
 // append makes updates durable, in one record. A state or delta that came from outside is not stored as it came, since it
 // may hold messages that wait: a delta of this side's own stands in for it and all beside it.
 func (k *Keeper) append(batch []runtime.Update) error {
-	reach := make(vclock.Clock)
-	messages := make([][]byte, 0, len(batch))
-	for i := range batch {
-		u := &batch[i]
-		if u.Kind != runtime.MessageUpdate {
-			messages = nil
-			break
-		}
-		messages = append(messages, u.Data)
-		reach.Set(u.Sender, max(reach.Get(u.Sender), u.End))
+	rec := record{ms: k.opt.Now().UnixMilli()}
+	rec.number, _ = k.log.Next()
+	if !k.stored {
+		rec.flags, rec.epoch = recordEpoch, k.log.epoch
 	}
-	var data []byte
+	messages, reach := messagesOf(batch)
 	var err error
-	switch len(messages) {
-	case 0:
-		k.mu.Lock()
-		base := k.durable.Clone()
-		k.mu.Unlock()
-		var info *runtime.Info
-		if data, err = k.rt.SaveSince(base, runtime.CanonicalOnly(), runtime.Compressed(1)); err != nil {
+	if messages == nil {
+		rec.flags |= recordUpdate
+		if rec.body, reach, err = k.delta(); err != nil {
 			return err
 		}
-		if info, err = runtime.Inspect(data); err != nil {
-			return err
+	} else {
+		if k.restarted {
+			rec.flags |= recordRestarted
 		}
-		reach = info.Clock
-	case 1:
-		data = messages[0]
-	default:
-		if data, err = runtime.Bundle(messages); err != nil {
+		rec.principals = principalsOf(batch)
+		if rec.body, err = k.log.pack(messages); err != nil {
 			return err
 		}
 	}
+	data := rec.append(nil)
 	positions, err := k.store.Append(context.Background(), []Record{{k.name, data}})
 	if err != nil {
 		return err
 	}
+	k.stored = true
 	k.records++
 	k.bytes += len(data)
 	k.last = positions[0]
 	k.mu.Lock()
 	k.durable.Merge(reach)
 	k.mu.Unlock()
+	if k.restarted = false; messages == nil {
+		k.log.skip(rec.body, rec.ms)
+	} else if k.restarted, err = k.log.publish(rec.body, rec.ms); err != nil {
+		return err
+	}
 	if k.opt.OnDurable != nil {
 		k.opt.OnDurable()
 	}
 	return nil
+}
+
+// messagesOf returns the messages of a batch and how far they reach; nil if there is another kind of update in it.
+func messagesOf(batch []runtime.Update) ([][]byte, vclock.Clock) {
+	reach := make(vclock.Clock)
+	messages := make([][]byte, 0, len(batch))
+	for i := range batch {
+		u := &batch[i]
+		if u.Kind != runtime.MessageUpdate {
+			return nil, nil
+		}
+		messages = append(messages, u.Data)
+		reach.Set(u.Sender, max(reach.Get(u.Sender), u.End))
+	}
+	return messages, reach
+}
+
+// principalsOf returns who brought the messages of a batch; nil if nobody of whom a name is known.
+func principalsOf(batch []runtime.Update) (runs []principalRun) {
+	named := false
+	for i := range batch {
+		name := ""
+		if s, ok := batch[i].Origin.(*Session); ok {
+			name = s.opt.Principal
+		}
+		named = named || name != ""
+		if n := len(runs); n > 0 && runs[n-1].name == name {
+			runs[n-1].count++
+		} else {
+			runs = append(runs, principalRun{1, name})
+		}
+	}
+	if !named {
+		return nil
+	}
+	return runs
+}
+
+// delta returns all that is not durable yet, and how far it reaches.
+func (k *Keeper) delta() ([]byte, vclock.Clock, error) {
+	k.mu.Lock()
+	base := k.durable.Clone()
+	k.mu.Unlock()
+	data, err := k.rt.SaveSince(base, runtime.CanonicalOnly(), runtime.Compressed(1))
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err := runtime.Inspect(data)
+	if err != nil {
+		return nil, nil, err
+	}
+	return data, info.Clock, nil
 }
 
 // compact replaces a long log by a snapshot. What fails here loses nothing.
@@ -234,7 +395,7 @@ func (k *Keeper) compact() {
 	if err == nil {
 		var info *runtime.Info
 		if info, err = runtime.Inspect(state); err == nil {
-			err = k.store.Snapshot(context.Background(), k.name, &Snapshot{Clock: info.Clock, Through: k.last, State: state})
+			err = k.store.Snapshot(context.Background(), k.name, &Snapshot{Clock: info.Clock, Through: k.last, State: append(k.head(), state...)})
 		}
 	}
 	if err == nil {
@@ -244,4 +405,14 @@ func (k *Keeper) compact() {
 		k.opt.Logger.Warn("weft: the log was not compacted", "document", k.name, "error", err)
 	}
 	k.records, k.bytes = 0, 0
+}
+
+// head returns what goes before the state in a snapshot.
+func (k *Keeper) head() []byte {
+	var h snapshotHead
+	h.place, h.stream, h.ms = k.log.now()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	h.owners = k.owners
+	return h.append(nil)
 }

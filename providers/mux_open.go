@@ -157,7 +157,10 @@ func (m *Mux) options(o *Options) *Options {
 
 func (m *Mux) attach(rt *runtime.Runtime, s *Session) {
 	s.Tick(m.now)
-	a := &attached{s, rt.OnUpdate(s.Update)}
+	a := &attached{s, func() {}}
+	if !s.lead.on { // else the log tells of the document's updates
+		a.stop = rt.OnUpdate(s.Update)
+	}
 	i, _ := slices.BinarySearchFunc(m.sessions, s.channel, func(a *attached, c uint64) int {
 		if a.channel < c {
 			return -1

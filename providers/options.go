@@ -90,6 +90,15 @@ type Options struct {
 	// clock means all that the document held when Save was called.
 	Save func(since vclock.Clock) (update []byte, reaches vclock.Clock, err error)
 
+	// Log numbers the document's transactions for peers that want to follow it: they get what is numbered, in that order, and
+	// nothing before it is durable. It is that of the document's Keeper. For servers.
+	Log *RoomLog
+	// Follow asks the peer to number its transactions, and keeps the place for the next session. It belongs to this document
+	// and this peer, and to one session at a time. For clients of a server.
+	Follow *Follower
+	// Principal is who the peer is, as this side knows it; a Keeper stores it with what the peer brings. At most 128 bytes.
+	Principal string
+
 	// Ephemeral is the document's presence and channels, shared by all its sessions; nil: those frames are ignored.
 	Ephemeral *Ephemeral
 	// Stamp goes with the presence and casts that this peer brings, in place of what it says itself: who it is, as the
@@ -150,6 +159,8 @@ func (o *Options) fill(rt *runtime.Runtime) error {
 		return fmt.Errorf("%w: Window is %d; the range is [%d, 2^30]", ErrInvalidOptions, o.Window, MaxChunk)
 	case len(o.Stamp) > maxStamp:
 		return fmt.Errorf("%w: Stamp has %d bytes; at most %d", ErrInvalidOptions, len(o.Stamp), maxStamp)
+	case len(o.Principal) > MaxPrincipal:
+		return fmt.Errorf("%w: Principal has %d bytes; at most %d", ErrInvalidOptions, len(o.Principal), MaxPrincipal)
 	case len(o.Data) > 4<<10:
 		return fmt.Errorf("%w: Data has %d bytes; at most 4096", ErrInvalidOptions, len(o.Data))
 	}

@@ -16,11 +16,14 @@ type network struct {
 	t       *rapid.T
 	nodes   []*node
 	durable []vclock.Clock // per node; nil: acknowledges what it has received
+	logs    []*providers.TestLog
+	places  map[[2]int]*providers.Follower
 	wires   map[[2]int]*wire
 	now     time.Time
 }
 
-func (n *network) options(i int) *providers.Options {
+// options are those of node i towards node j.
+func (n *network) options(i, j int) *providers.Options {
 	o := &providers.Options{
 		Pattern:       providers.Pattern(rapid.IntRange(0, 2).Draw(n.t, "pattern")),
 		QueueMessages: rapid.SampledFrom([]int{1, 3, 256}).Draw(n.t, "queue"),
@@ -28,7 +31,44 @@ func (n *network) options(i int) *providers.Options {
 	if d := n.durable[i]; d != nil {
 		o.Durable = func(r vclock.Replica) uint64 { return d[r] }
 	}
+	n.number(o, i, j)
 	return o
+}
+
+// number makes node i lead and follow.
+func (n *network) number(o *providers.Options, i, j int) {
+	if l := n.logs[i]; l != nil {
+		o.Log = l.RoomLog
+		o.IgnoreAcks = rapid.Bool().Draw(n.t, "ignore")
+		o.Principal = "who"
+	}
+	if rapid.IntRange(0, 3).Draw(n.t, "follow") > 0 {
+		k := [2]int{i, j}
+		if n.places[k] == nil {
+			n.places[k] = new(providers.Follower)
+		}
+		o.Follow = n.places[k]
+	}
+}
+
+func (n *network) store(i int) {
+	if l := n.logs[i]; l != nil {
+		if err := l.Flush(); err != nil {
+			n.t.Fatal(err)
+		}
+		n.durable[i].Merge(l.Held)
+		for k, w := range n.wires {
+			for e := range 2 {
+				if k[e] == i {
+					if s := w.ends[e].Session("doc"); s != nil {
+						s.Poke()
+					}
+				}
+			}
+		}
+	} else if n.durable[i] != nil {
+		n.durable[i].Merge(n.nodes[i].rt.Clock())
+	}
 }
 
 func (n *network) connect(i, j int, oi, oj *providers.Options) *wire {
@@ -77,15 +117,18 @@ func TestSessionsConverge(t *testing.T) {
 func FuzzSessionsConverge(f *testing.F) { f.Fuzz(rapid.MakeFuzz(converge)) }
 
 func converge(t *rapid.T) {
-	n := &network{t: t, wires: map[[2]int]*wire{}, now: time.Unix(1_000_000, 0)}
+	n := &network{t: t, wires: map[[2]int]*wire{}, places: map[[2]int]*providers.Follower{}, now: time.Unix(1_000_000, 0)}
 	count := rapid.IntRange(2, 4).Draw(t, "nodes")
 	for i := range count {
 		o := runtime.Options{History: runtime.History{Messages: rapid.SampledFrom([]int{2, 10, 1000}).Draw(t, "history")}}
 		o.Limits.Waiting = rapid.SampledFrom([]int{2, 1000}).Draw(t, "waiting")
 		n.nodes = append(n.nodes, newNode(t, i+1, o))
-		n.durable = append(n.durable, nil)
-		if rapid.Bool().Draw(t, "store") {
+		n.durable, n.logs = append(n.durable, nil), append(n.logs, nil)
+		if rapid.IntRange(0,3).Draw(t, "store") > 0 {
 			n.durable[i] = vclock.Clock{}
+			if rapid.IntRange(0, 3).Draw(t, "log") > 0 {
+				n.logs[i] = providers.NewTestLog(n.nodes[i].rt)
+			}
 		}
 	}
 	pick := func(name string) int { return rapid.IntRange(0, count-1).Draw(t, name) }
@@ -122,7 +165,7 @@ func converge(t *rapid.T) {
 		"connect": func(*rapid.T) {
 			k, w := link()
 			if w == nil || w.ends[0].Err() != nil {
-				n.connect(k[0], k[1], n.options(k[0]), n.options(k[1]))
+				n.connect(k[0], k[1], n.options(k[0], k[1]), n.options(k[1], k[0]))
 			}
 		},
 		"cut": func(*rapid.T) {
@@ -132,16 +175,27 @@ func converge(t *rapid.T) {
 				delete(n.wires, k)
 			}
 		},
+		"again": func(*rapid.T) {
+			k, w := link()
+			if w == nil {
+				return
+			}
+			w.cut(t)
+			edit(t)
+			w = n.connect(k[0], k[1], n.options(k[0], k[1]), n.options(k[1], k[0]))
+			for range rapid.IntRange(0, 3).Draw(t, "rounds") {
+				w.run(t)
+				n.store(k[0])
+				n.store(k[1])
+			}
+		},
 		"fill": func(*rapid.T) {
 			if rapid.IntRange(0, 20).Draw(t, "large") == 0 {
 				n.nodes[pick("writer")].fill(t, 200_000)
 			}
 		},
 		"store": func(*rapid.T) {
-			i := pick("node")
-			if n.durable[i] != nil {
-				n.durable[i].Merge(n.nodes[i].rt.Clock())
-			}
+			n.store(pick("node"))
 		},
 		"tick": func(*rapid.T) {
 			n.now = n.now.Add(time.Duration(rapid.IntRange(1, 3000).Draw(t, "ms")) * time.Millisecond)
@@ -173,12 +227,19 @@ func converge(t *rapid.T) {
 		delete(n.wires, k)
 	}
 	for i := 1; i < count; i++ {
-		w := newWireAt(t, n.now, n.nodes[i-1], n.nodes[i], nil, nil)
+		o := [2]*providers.Options{{}, {}}
+		n.number(o[0], i-1, i)
+		n.number(o[1], i, i-1)
+		o[0].IgnoreAcks, o[1].IgnoreAcks = false, false
+		w := newWireAt(t, n.now, n.nodes[i-1], n.nodes[i], o[0], o[1])
 		n.wires[[2]int{i - 1, i}] = w
 		w.open(t, 0, "doc")
 	}
 	for round := 0; ; round++ {
 		sum := 0
+		for i := range count {
+			n.store(i)
+		}
 		for i := 1; i < count; i++ {
 			w := n.wires[[2]int{i - 1, i}]
 			w.resetCounts()
@@ -202,6 +263,9 @@ func converge(t *rapid.T) {
 	for i := 1; i < count; i++ {
 		w := n.wires[[2]int{i - 1, i}]
 		for e := range 2 {
+			if e == 1 && n.logs[i] != nil {
+				continue // who leads does not count what its followers have
+			}
 			if got := w.ends[e].Session("doc").Unsaved(); len(got) != 0 {
 				t.Fatalf("link %d end %d: unsaved %v", i, e, got)
 			}

@@ -20,7 +20,8 @@ type taking struct {
 	since  time.Time // the last sign of progress
 
 	unpacker *runtime.Unpacker
-	unpacked int // bytes of messages that it has given
+	unpacked int  // bytes of messages that it has given
+	naming   bool // messages may name places in the log
 	acks     []vclock.Replica
 }
 
@@ -51,8 +52,20 @@ func (s *Session) Receive(frame []byte) error {
 
 func (s *Session) receive(t FrameType, frame []byte) error {
 	switch t {
-	case FrameMessages, FrameFresh:
+	case FrameMessages, FrameFresh, FrameNaming:
 		return s.messages(t, frame)
+	case FrameLog:
+		data, err := decodeBytes(t, frame)
+		if err != nil {
+			return err
+		}
+		return s.logIn(data)
+	case FrameFollow:
+		f, err := decode[followFrame](t, frame)
+		if err != nil {
+			return err
+		}
+		return s.followIn(&f)
 	case FrameAck:
 		return s.acked(frame)
 	case FrameChunk:
@@ -149,14 +162,26 @@ func (s *Session) messages(t FrameType, frame []byte) error {
 		return err
 	}
 	x := &s.take
-	if t == FrameFresh {
-		x.unpacker, x.unpacked = new(runtime.Unpacker), 0
+	if t != FrameMessages {
+		x.unpacker, x.unpacked, x.naming = new(runtime.Unpacker), 0, t == FrameNaming
+		if x.naming && !s.lead.on {
+			return &FrameError{Type: t, Reason: "there is no log to follow"}
+		}
 	} else if x.unpacker == nil {
 		return &FrameError{Type: t, Reason: "no dictionary yet"}
 	}
 	for len(rest) > 0 {
 		var m []byte
-		if m, rest, err = x.unpacker.Next(rest); err != nil {
+		if x.naming {
+			m, rest, err = s.opt.Log.unpack(x.unpacker, rest)
+		} else {
+			m, rest, err = x.unpacker.Next(rest)
+		}
+		if errors.Is(err, runtime.ErrLostPlace) {
+			s.askAgain()
+			continue
+		}
+		if err != nil {
 			return &FrameError{Type: t, Reason: "packed message", Err: err}
 		}
 		if x.unpacked += len(m); x.unpacked > DictionarySpan {
@@ -217,6 +242,10 @@ func (s *Session) begin(f *beginFrame) error {
 	limit := uint64(s.opt.TransferBytes)
 	switch f.Kind {
 	case transferUpdate:
+	case transferLog:
+		if !s.follow.on {
+			return &FrameError{Type: FrameBegin, Reason: "no log is followed"}
+		}
 	case transferClock, transferHeld:
 		limit = uint64(s.rt.Limits().Replicas)*24 + 10
 	default:
@@ -274,6 +303,8 @@ func (s *Session) endIn(sum uint64) error {
 		return s.clock(FrameClock, data)
 	case transferHeld:
 		return s.clock(FrameHeld, data)
+	case transferLog:
+		return s.logIn(data)
 	}
 	if s.update(data); s.phase == phaseLive && s.peer.wants {
 		s.heldAt = s.rt.Clock()

@@ -241,9 +241,11 @@ func (s *Session) content() []byte {
 				return nil
 			}
 			continue
-		case x.owesSynced && x.started:
+		case x.owesSynced && x.started && s.lead.caughtUp():
 			x.owesSynced = false
 			return encode(plainFrame{Type: FrameSynced, Channel: s.channel})
+		case s.lead.on && x.started:
+			return s.logged()
 		case queued > 0 && x.started:
 			return s.queued()
 		}
@@ -261,6 +263,7 @@ func (s *Session) plan() bool {
 	}
 	x.started = true
 	s.out.restart()
+	s.lead.plan(s)
 	if kind == dueState {
 		return s.planState(nil)
 	}
@@ -346,6 +349,10 @@ func (s *Session) pack(n int, message func(int) []byte) (frame []byte, used int)
 				break
 			}
 			x.packer, x.packed, kind = new(runtime.Packer), 0, FrameFresh
+			if s.follow.on {
+				x.packer.Follow(&s.opt.Follow.stream)
+				kind = FrameNaming
+			}
 		}
 		next, err := x.packer.Append(b, m)
 		if err != nil { // a message of this very document

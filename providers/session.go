@@ -58,6 +58,10 @@ type Session struct {
 	heldAt    vclock.Clock // a held frame goes out when this is acknowledged
 	send      sending
 
+	// The numbered log: one side leads, the other follows.
+	lead   leading
+	follow following
+
 	// What arrives.
 	take taking
 
@@ -247,6 +251,9 @@ func (s *Session) end() {
 	s.out.live, s.out.items, s.out.lacks, s.out.owes = false, nil, nil, nil
 	s.out.mu.Unlock()
 	s.send, s.take = sending{}, taking{}
+	if s.lead.on {
+		s.opt.Log.leave(s)
+	}
 	if s.box != nil {
 		s.opt.Ephemeral.leave(s.box)
 		s.box = nil
@@ -260,7 +267,8 @@ func (s *Session) options() openOptions {
 		Replica: id[:], Refuses: s.opt.ReadOnly, Level: uint8(s.opt.level()), NoAcks: s.opt.IgnoreAcks,
 		Window: uint64(s.opt.Window), Data: s.opt.Data, Pattern: uint8(s.opt.Pattern),
 	}
-	if s.opt.Pattern == Clock {
+	o.Log = s.logOption()
+	if s.opt.Pattern == Clock && !s.resumes(o.Log) {
 		if c := encodeClock(s.holds()); len(c) <= maxInline {
 			o.Clock = c
 		}
@@ -293,7 +301,13 @@ func (s *Session) meet(t FrameType, o *openOptions) error {
 		s.out.owes = make(map[vclock.Replica]owing)
 	}
 	s.out.mu.Unlock()
-	if o.Clock != nil {
+	resumed, err := s.meetLog(t, o)
+	if err != nil {
+		return err
+	}
+	if resumed {
+		// Both know where they stand.
+	} else if o.Clock != nil {
 		c, err := decodeClock(t, o.Clock, s.rt.Limits().Replicas)
 		if err != nil {
 			return err
@@ -302,7 +316,7 @@ func (s *Session) meet(t FrameType, o *openOptions) error {
 	} else if s.opt.Pattern == Clock {
 		s.tell |= tellAsk
 	}
-	if s.opt.Pattern != Clock {
+	if s.opt.Pattern != Clock && !resumed {
 		s.send.due = dueState
 	}
 	if o.Refuses {
@@ -320,6 +334,7 @@ func (s *Session) meet(t FrameType, o *openOptions) error {
 // session surely hears of the document's updates, so that none falls between.
 func (s *Session) met(c vclock.Clock) {
 	s.answered, s.told = time.Time{}, c
+	s.follow.holds(c)
 	s.acknowledge(c)
 	if s.peer.refuses {
 		s.send.owesSynced = true

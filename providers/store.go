@@ -77,6 +77,8 @@ var (
 	ErrStoreFull     = errors.New("providers: the store is full")
 	ErrStaleSnapshot = errors.New("providers: the snapshot does not cover the one in place")
 	ErrNotCovered    = errors.New("providers: no snapshot covers these records")
+	// ErrStoredVersion marks a record or a snapshot that a newer version of this program wrote.
+	ErrStoredVersion = errors.New("providers: stored in a format of another version")
 	// ErrDamaged marks stored bytes that are not those that were written; see DamageError.
 	ErrDamaged = errors.New("providers: stored data is damaged")
 )

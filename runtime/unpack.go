@@ -31,6 +31,7 @@ type Unpacker struct {
 	log        streamLog
 	follow     *Packer
 	seen       map[uuid.UUID]uint64
+	last       uint32     // sender of the last message
 	table      []repBound // reused, as those below
 	deps       []dependency
 	sorted     []uint64
@@ -70,6 +71,9 @@ func (u *Unpacker) Next(data []byte) (message, rest []byte, err error) {
 	}
 	return message, rest, nil
 }
+
+// Last returns the sender of the last message and the end of its dots.
+func (u *Unpacker) Last() (sender uuid.UUID, end uint64) { return u.ids[u.last], u.next[u.last].start }
 
 // Place returns the place of the next message, if Split is set.
 func (u *Unpacker) Place() uint64 { return u.log.size() }
@@ -195,7 +199,7 @@ func (u *Unpacker) message() []byte {
 	if rd.err != nil {
 		return nil
 	}
-	u.next[sender] = expected{m.end(), m.lamport + m.count}
+	u.last, u.next[sender] = sender, expected{m.end(), m.lamport + m.count}
 	u.log.add(sender, m.end(), m.lamport+m.count, u.deps)
 	return m.encode()
 }
