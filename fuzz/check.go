@@ -77,7 +77,7 @@ func (o *Options) fill() Options {
 // A failure is shortened, written to Options.Scripts and logged: move the file to where it stays, or delete it.
 func Check[H any](t testing.TB, s *Subject[H], o *Options) Count {
 	t.Helper()
-	return check(t, s, o, everything)
+	return check(t, s, o)
 }
 
 // Fuzz lets the fuzzer choose the steps.
@@ -87,10 +87,10 @@ func Fuzz[H any](f *testing.F, s *Subject[H]) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Fuzz(rapid.MakeFuzz(func(t *rapid.T) { newWorld(e, thorough).property(t, everything) }))
+	f.Fuzz(rapid.MakeFuzz(func(t *rapid.T) { newWorld(e, thorough).property(t, short) }))
 }
 
-func check(t testing.TB, s Schema, o *Options, p plan) Count {
+func check(t testing.TB, s Schema, o *Options) Count {
 	t.Helper()
 	opts := o.fill()
 	e, err := s.erase()
@@ -101,9 +101,9 @@ func check(t testing.TB, s Schema, o *Options, p plan) Count {
 		replayFlag(t, e)
 		return Count{}
 	}
-	c := checker{t, e, opts, p}
+	c := checker{t, e, opts}
 	c.scripts()
-	c.rapid()
+	c.drive(func(w *world, t *rapid.T) { w.property(t, short) })
 	return c.random()
 }
 
@@ -111,7 +111,6 @@ type checker struct {
 	t    testing.TB
 	s    *subject
 	opts Options
-	plan plan
 }
 
 func replayFlag(t testing.TB, s *subject) {
@@ -158,34 +157,33 @@ func (c *checker) scripts() {
 	}
 }
 
-func (c *checker) rapid() {
+// drive lets rapid make histories.
+func (c *checker) drive(property func(w *world, t *rapid.T)) {
 	c.t.Helper()
 	var last *world
-	bad := true
+	good := false
 	defer func() {
-		if bad && last != nil {
+		if !good && last != nil {
 			c.report(last.script, thorough, nil)
 		}
 	}()
 	rapid.Check(c.t, func(t *rapid.T) {
 		last = newWorld(c.s, mode{every: 1, full: true, note: true})
-		last.property(t, c.plan)
+		property(last, t)
 	})
-	bad = c.t.Failed()
+	good = !c.t.Failed()
 }
 
 // random makes histories until there were enough operations.
 func (c *checker) random() (total Count) {
 	c.t.Helper()
-	m := mode{every: c.opts.Every}
-	p := c.plan
-	p.replicas = max(p.replicas, 3)
+	m := mode{every: c.opts.Every, long: true}
 	begin := time.Now()
 	for seed := c.opts.Seed; total.Ops < c.opts.Ops; seed++ {
-		w, err := c.s.random(seed, c.opts.Steps, p, m)
+		w, err := c.s.random(seed, c.opts.Steps, long, m)
 		if err != nil {
 			m.note = true
-			again, _ := c.s.random(seed, c.opts.Steps, p, m)
+			again, _ := c.s.random(seed, c.opts.Steps, long, m)
 			m.note = false
 			c.t.Errorf("history %d of %s: %v", seed, c.s.name, err)
 			c.report(again.script, m, err)
@@ -197,8 +195,8 @@ func (c *checker) random() (total Count) {
 		}
 	}
 	if took := time.Since(begin); total.Ops > 0 {
-		c.t.Logf("%s: %d histories, %d local operations (%.0f a second), delivered %d times, %d checks of a replica", c.s.name,
-			total.Histories, total.Ops, float64(total.Ops)/took.Seconds(), total.Delivered, total.Checks)
+		c.t.Logf("%s: %d histories, %d local operations (%.0f a second), delivered %d times, %d checks of a replica, %d of a pair", c.s.name,
+			total.Histories, total.Ops, float64(total.Ops)/took.Seconds(), total.Delivered, total.Checks, total.Compared)
 	}
 	return total
 }

@@ -17,8 +17,15 @@ func FuzzBags(f *testing.F) { fuzz.Fuzz(f, bags(bag.Options{})) }
 
 func TestSchemas(t *testing.T) {
 	for _, s := range fuzz.Schemas() {
-		t.Run(fuzz.NameOf(s), func(t *testing.T) { fuzz.CheckSchema(t, s, nil) })
+		t.Run(s.String(), func(t *testing.T) { fuzz.CheckSchema(t, s, nil) })
 	}
+}
+
+func TestLaws(t *testing.T) {
+	for _, s := range fuzz.Schemas() {
+		t.Run(s.String(), func(t *testing.T) { fuzz.LawsOf(t, s, nil) })
+	}
+	t.Run("bag", func(t *testing.T) { fuzz.Laws(t, bags(bag.Options{}), nil) })
 }
 
 // quiet is a test that may fail.

@@ -21,7 +21,6 @@ type model interface {
 // applied is an operation as a model sees it.
 type applied struct {
 	dot     vclock.Dot
-	dots    int
 	lamport uint64
 	saw     func(vclock.Dot) bool // what its writer had seen
 	did     any
@@ -38,12 +37,13 @@ func (k *kit) model(root *shape, roots bool, transactions []Transaction) any {
 		tx := &transactions[i]
 		for _, did := range tx.Did {
 			o := did.(opDid)
-			m := objects[o.object]
+			id := objectID(o.node)
+			m := objects[id]
 			if m == nil {
-				m = k.modelOf(o.kind)
-				objects[o.object] = m
+				m = k.modelOf(o.node.Kind())
+				objects[id] = m
 			}
-			a := &applied{o.dot, o.dots, tx.Lamport + o.dot.Seq - tx.Dot.Seq, func(d vclock.Dot) bool { return tx.Saw(o.dot, d) }, o.did}
+			a := &applied{o.dot, tx.Lamport + o.dot.Seq - tx.Dot.Seq, func(d vclock.Dot) bool { return tx.Saw(o.dot, d) }, o.did}
 			if err := m.apply(a); err != nil {
 				return fmt.Errorf("%v: %w", o, err)
 			}
@@ -315,7 +315,7 @@ func newTextModel() model {
 	return &sequenceModel{plain.NewShared[any](), func(list []plain.Entry[any], _ func(vclock.Dot) any) any {
 		out := make([]rune, len(list))
 		for i, e := range list {
-			_, _ = fmt.Sscan(e.Value.(string), &out[i])
+			out[i] = rune(e.Value.(int64))
 		}
 		return string(out)
 	}}

@@ -29,12 +29,14 @@ func caught(fn func()) (err error) {
 // plan says which steps a run makes.
 type plan struct {
 	replicas int // at first, at least
-	steps    func(name string) int
-	end      *step // made once everything is delivered; may be nil
+	weight   func(s *step) int
+	last     string // a step at the end, if not empty
 }
 
-// everything is the plan of Check.
-var everything = plan{replicas: 2, steps: func(name string) int { return stepNamed(name).weight }}
+var (
+	short = plan{replicas: 2, weight: func(s *step) int { return s.short }}
+	long  = plan{replicas: 3, weight: func(s *step) int { return s.long }}
+)
 
 // random makes one history from a seed.
 func (s *subject) random(seed uint64, n int, p plan, m mode) (*world, error) {
@@ -54,7 +56,7 @@ func (s *subject) random(seed uint64, n int, p plan, m mode) (*world, error) {
 // deck holds each step as often as its weight says.
 func (p plan) deck() (out []*step) {
 	for i := range steps {
-		for range p.steps(steps[i].name) {
+		for range p.weight(&steps[i]) {
 			out = append(out, &steps[i])
 		}
 	}
@@ -68,11 +70,11 @@ func (w *world) begin(d *Draw, p plan) {
 }
 
 func (w *world) end(d *Draw, p plan) {
+	if p.last != "" {
+		w.do(stepNamed(p.last), d)
+	}
 	d.line = nil
 	w.finish(d)
-	if p.end != nil {
-		w.do(p.end, d)
-	}
 }
 
 // property makes one history as rapid wants it.

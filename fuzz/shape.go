@@ -288,14 +288,12 @@ func implicitID(parent, key string) string { return fmt.Sprintf("%s/%x", parent,
 
 // opDid is what an edit of a Subject made by Of did: an operation on one object.
 type opDid struct {
-	object string
-	kind   string
-	dot    vclock.Dot
-	dots   int
-	did    any // as the driver's model wants it
+	node *runtime.Node // of the writer's replica
+	dot  vclock.Dot    // the first
+	did  any           // as the model of the kind wants it
 }
 
-func (o opDid) String() string { return fmt.Sprintf("%s of %s: %v", o.kind, o.object, o.did) }
+func (o opDid) String() string { return fmt.Sprintf("%v: %v", o.node, o.did) }
 
 // noted wraps an edit so that what it did says where, and under which dots. An edit that took none did nothing.
 func noted(weight int, edit func(d *Draw, tx runtime.Tx, h reflect.Value) (any, error)) boundEdit {
@@ -313,7 +311,7 @@ func noted(weight int, edit func(d *Draw, tx runtime.Tx, h reflect.Value) (any, 
 		if err != nil || to.Seq == from.Seq {
 			return did, ErrNothing
 		}
-		return opDid{objectID(n), n.Kind(), n.Runtime().Dot(from), int(to.Seq - from.Seq), did}, nil
+		return opDid{n, n.Runtime().Dot(from), did}, nil
 	}}
 }
 
@@ -341,7 +339,31 @@ type Type[H any] struct {
 	// Watch subscribes to the events of an object that shows value and returns the value as rebuilt from events alone, and
 	// what ends the subscription. nil: events are not tested.
 	Watch func(h H, value any) (view func() any, stop func())
+	// Model computes the value from the operations on one object, which come in an order that extends causality. nil: a
+	// Subject with such objects has no model.
+	Model func(applied []Operation) any
 }
+
+// Operation is an operation on one object as Type.Model sees it.
+type Operation struct {
+	Dot     vclock.Dot            // the first
+	Lamport uint64                // of the first dot
+	Did     any                   // what the edit returned
+	Saw     func(vclock.Dot) bool // whether its writer had seen what a dot names
+}
+
+// ownModel collects operations for Type.Model.
+type ownModel struct {
+	fn      func([]Operation) any
+	applied []Operation
+}
+
+func (m *ownModel) apply(op *applied) error {
+	m.applied = append(m.applied, Operation{op.dot, op.lamport, op.did, op.saw})
+	return nil
+}
+
+func (m *ownModel) value(func(vclock.Dot) any) any { return m.fn(m.applied) }
 
 // Handled returns the HandleType that makes Of know handles of type H, to which a pointer has to be a crdt.Handle with a
 // method Node() *runtime.Node.
@@ -357,6 +379,9 @@ func Handled[H any](t Type[H]) HandleType {
 			return func() any { return runtime.Read(rt, func(tx runtime.Tx) any { return t.Value(tx, h) }) }, func() {}
 		}
 		return t.Watch(h.Interface().(H), t.Value(tx, h.Interface().(H)))
+	}
+	if t.Model != nil {
+		d.model = func() model { return &ownModel{fn: t.Model} }
 	}
 	return HandleType{t.Kind, d}
 }

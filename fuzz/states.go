@@ -260,17 +260,19 @@ func (w *world) finish(d *Draw) {
 			}
 		}
 	}
-	for _, r := range w.replicas {
-		w.reload(r)
+	for i, r := range w.replicas {
+		if w.mode.full || i == w.opened%len(w.replicas) {
+			w.reload(r)
+		}
 	}
-	if !w.mode.full && len(w.log) <= mostModelled {
+	if !w.mode.full && w.count.Ops <= mostModelled {
 		w.values(first, all, true)
 	}
 	w.count.Histories++
 }
 
-// mostModelled bounds the transactions of a long history whose model is asked at the end.
-const mostModelled = 200
+// mostModelled bounds the operations of a long history whose model is asked at the end.
+const mostModelled = 300
 
 // reload loads what r saves into empty runtimes.
 func (w *world) reload(r *replica) {

@@ -10,31 +10,33 @@ import (
 	"github.com/seed1312cc15/weft/vclock"
 )
 
-// step is something that can happen, drawn in proportion to its weight.
+// step is something that can happen, drawn in proportion to its weight: in short histories, and in long ones, where the
+// costly steps are rarer.
 type step struct {
-	name   string
-	weight int
-	do     func(w *world, d *Draw)
+	name        string
+	short, long int
+	do          func(w *world, d *Draw)
 }
 
 var steps = []step{
-	{"edit", 10, (*world).edit},
-	{"fail", 1, (*world).fail},
-	{"deliver", 8, (*world).deliver},
-	{"repeat", 1, (*world).repeat},
-	{"bundle", 1, (*world).bundle},
-	{"catch-up", 2, (*world).catchUp},
-	{"state", 1, (*world).state},
-	{"stale-state", 1, (*world).staleState},
-	{"delta", 1, (*world).delta},
-	{"delta-since", 1, (*world).deltaSince},
-	{"restart", 1, (*world).restart},
-	{"reopen", 1, (*world).reopen},
-	{"compact", 1, (*world).compact},
-	{"part", 1, (*world).part},
-	{"meet", 1, (*world).meet},
-	{"join", 1, (*world).join},
-	{"leave", 1, (*world).leave},
+	{"edit", 10, 48, (*world).edit},
+	{"fail", 1, 1, (*world).fail},
+	{"deliver", 8, 36, (*world).deliver},
+	{"repeat", 1, 1, (*world).repeat},
+	{"bundle", 1, 1, (*world).bundle},
+	{"catch-up", 2, 8, (*world).catchUp},
+	{"state", 1, 1, (*world).state},
+	{"stale-state", 1, 1, (*world).staleState},
+	{"delta", 1, 3, (*world).delta},
+	{"delta-since", 1, 1, (*world).deltaSince},
+	{"restart", 1, 1, (*world).restart},
+	{"reopen", 1, 1, (*world).reopen},
+	{"compact", 1, 1, (*world).compact},
+	{"part", 1, 2, (*world).part},
+	{"meet", 1, 3, (*world).meet},
+	{"join", 1, 1, (*world).join},
+	{"leave", 1, 1, (*world).leave},
+	{"laws", 0, 0, (*world).laws},
 }
 
 func stepNamed(name string) *step {
@@ -76,8 +78,11 @@ func (w *world) operations(d *Draw, tx runtime.Tx, r *replica) (did []any, err e
 	n := 0
 	if d.replay() {
 		n = len(d.line.ops)
-	} else {
-		n = 1 + d.index("operations", 4)
+	} else if most := 4; true {
+		if w.mode.long && d.index("long", 4) == 0 {
+			most = 24
+		}
+		n = 1 + d.index("operations", most)
 	}
 	for i := range n {
 		op := Draw{src: d.src}
@@ -171,7 +176,11 @@ var errOnPurpose = errors.New("fuzz: on purpose")
 
 func (w *world) fail(d *Draw) {
 	r := w.draw(d, "writer", nil)
-	panics := d.Bool("panics")
+	w.failed(d, r, d.Bool("panics"))
+}
+
+// failed makes a transaction that fails.
+func (w *world) failed(d *Draw, r *replica, panics bool) {
 	was := w.snapshot(r)
 	err := func() (err error) {
 		defer func() {

@@ -59,8 +59,13 @@ func (t *Transaction) Saw(dot, d vclock.Dot) bool {
 
 // Schema is a Subject whatever its handles; see Replay.
 type Schema interface {
+	// String returns the name that stands in scripts.
+	String() string
 	erase() (*subject, error)
 }
+
+// String returns the name.
+func (s *Subject[H]) String() string { return s.Name }
 
 // subject is a Subject without its type parameter.
 type subject struct {

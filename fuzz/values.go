@@ -88,7 +88,12 @@ func must[T any](v T, err error) T {
 }
 
 // keyString names a key alike for all types that hold it.
-func keyString(k any) string { return fmt.Sprint(k) }
+func keyString(k any) string {
+	if s, ok := k.(string); ok {
+		return s
+	}
+	return fmt.Sprint(k)
+}
 
 func anys[T any](list []T) []any {
 	out := make([]any, len(list))
@@ -100,14 +105,31 @@ func anys[T any](list []T) []any {
 
 // plainValue gives numbers of every type one form, so that what was written compares with what is read.
 func plainValue(v any) any {
-	switch r := reflect.ValueOf(v); r.Kind() {
-	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64, reflect.Uint, reflect.Uint8, reflect.Uint16,
-		reflect.Uint32, reflect.Uint64, reflect.Float32, reflect.Float64, reflect.Bool, reflect.String:
-		return fmt.Sprint(v)
+	switch v := v.(type) {
+	case string, bool, float64, int64:
+		return v
+	case int:
+		return int64(v)
+	case rune:
+		return int64(v)
+	case uint64:
+		return int64(v)
+	}
+	switch r := reflect.ValueOf(v); {
+	case r.CanInt():
+		return r.Int()
+	case r.CanUint():
+		return int64(r.Uint())
+	case r.CanFloat():
+		return r.Float()
+	case r.Kind() == reflect.String:
+		return r.String()
+	case r.Kind() == reflect.Bool:
+		return r.Bool()
 	}
 	b, err := runtime.EncodeValue(v)
 	if err != nil {
-		return fmt.Sprint(err)
+		return err.Error()
 	}
 	return string(b)
 }

@@ -34,6 +34,7 @@ type command struct {
 func commands() []*command {
 	return []*command{
 		replayCommand, conformanceCommand, inspectCommand, exportCommand, mergeCommand, diffCommand, demoCommand,
+		fuzzCommand,
 	}
 }
 
