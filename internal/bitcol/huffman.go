@@ -101,8 +101,8 @@ func fillLengths(lengths []uint8, pairs [][2]int, symbols int) bool {
 // Code is a canonical Huffman code: shorter codes first, those of one length in the order of their symbols.
 type Code struct {
 	lengths []uint8
-	codes   []uint16          // as written: the first bit is the least significant
-	table   [1 << short]Entry // by the next bits: symbol<<4 | length; 0 where no code begins that is so short
+	codes   []uint16           // as written: the first bit is the least significant
+	table   *[1 << short]Entry // by the next bits: symbol<<4 | length; 0 where no code begins that is so short
 }
 
 // short is the greatest length of a code that a look at a table finds. The tables of ten columns then stay in the
@@ -170,6 +170,7 @@ func (c *Code) Put(w *Writer, symbol int) {
 
 // Prepare makes the table that Get needs.
 func (c *Code) Prepare() {
+	c.table = new([1 << short]Entry)
 	for i, l := range c.lengths {
 		if l == 0 || l > short {
 			continue

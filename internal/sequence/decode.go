@@ -45,7 +45,7 @@ func (st *State) at(i int) *span { return &st.leaves[uint(i)/loadFill].spans[uin
 // reserve makes room for n spans.
 func (st *State) reserve(n int) {
 	st.leaves = make([]leaf, (n+loadFill-1)/loadFill)
-	st.runs = make([]run, 0, n+8) // a few for edits after a load
+	st.runs = make([]run, n, n+8) // a few for edits after a load
 }
 
 var (

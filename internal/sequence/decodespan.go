@@ -78,7 +78,7 @@ func (d *decoder) readSpan(sp *span, i, context int, before uint32) (int, uint32
 		flags |= flagLeft
 		d.hangLeft(f, sp, number, seq, i)
 	case d.right != root:
-		d.comesAfter(number, seq)
+		d.comesAfter(number, seq, i)
 	}
 	if child >= 0 {
 		flags |= flagHasLeft
@@ -106,10 +106,12 @@ func (d *decoder) tooMuch(n uint64, b bitcol.Bits) {
 
 // keep records span i, whose first dot is seq of the numbered replica, and puts it on the chain.
 func (d *decoder) keep(sp *span, number uint32, seq uint64, i int) {
-	d.st.record(sp, number, seq)
+	d.st.record(sp, number, seq, i)
 	end := seq + uint64(sp.n)
 	d.ends[number] = end
-	d.most[number] = max(d.most[number], end)
+	if end > d.most[number] {
+		d.most[number] = end
+	}
 	d.before = number
 	if len(d.chain) == cap(d.chain) {
 		d.chain = grown(d.chain, d.spans+1)
@@ -118,17 +120,20 @@ func (d *decoder) keep(sp *span, number uint32, seq uint64, i int) {
 	d.open, d.right = sp.last(), root
 }
 
-// record counts sp as the next span and makes its run.
-func (st *State) record(sp *span, rep uint32, seq uint64) {
-	if sp.flags&flagHidden == 0 {
-		if st.content {
-			sp.off = st.visible // for ASCII; readText sets it right for others
-		}
-		st.visible += sp.n
+// record counts sp, which is span i, and makes its run.
+func (st *State) record(sp *span, rep uint32, seq uint64, i int) {
+	shown := sp.shown()
+	if st.content {
+		sp.off = st.visible & shown // for ASCII; readText sets it right for others
 	}
+	st.visible += sp.n & shown
 	st.count += sp.n
-	st.runs = append(st.runs, run{sp.first, rep, seq})
+	r := &st.runs[i]
+	r.lid, r.rep, r.seq = sp.first, rep, seq
 }
+
+// shown returns a mask: all ones if the elements are visible, else 0.
+func (sp *span) shown() uint32 { return sp.flags/flagHidden&1 - 1 }
 
 // grown returns s, which is full, with room for more, but not for more than most in all.
 func grown[T any](s []T, most int) []T {
@@ -263,13 +268,12 @@ func (d *decoder) adopt(child int32, parent LID, number uint32, seq uint64) {
 	}
 }
 
-// comesAfter tests that right comes before the dot as a sibling.
-func (d *decoder) comesAfter(number uint32, seq uint64) {
-	i := d.holds
-	if i < 0 {
-		i = int32(d.st.spanOf(d.right))
+// comesAfter tests that right comes before the dot, of span i, as a sibling.
+func (d *decoder) comesAfter(number uint32, seq uint64, i int) {
+	if d.holds < 0 {
+		d.holds = spanOf(d.st.runs[:i], d.right)
 	}
-	d.siblings(i, d.right, number, seq)
+	d.siblings(d.holds, d.right, number, seq)
 }
 
 // hangLeft makes sp, which is span i, a left child of the pending parent with f's share, or of a new one.

@@ -266,7 +266,7 @@ func (d *decoder) readRun(i int) {
 	if o.Left {
 		sp.flags |= flagLeft
 	}
-	d.st.record(sp, number, seq)
+	d.st.record(sp, number, seq, i)
 	d.ends[number] = seq + n
 	d.st.delta.origins = append(d.st.delta.origins, o)
 }

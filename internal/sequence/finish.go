@@ -121,24 +121,24 @@ func (d *decoder) nameDots() bool {
 		begin[number] = dots
 		dots += min(m, 1<<40)
 	}
-	ok := true
 	if dots > uint64(len(d.data))*bitsPerByte+1<<13 {
-		ok = d.st.distinct(d.st.byDot())
-	} else {
-		set := make([]uint64, dots/64+2)
 		for i := range runs {
-			mark(set, begin[runs[i].rep]+runs[i].seq, uint64(d.st.at(i).n))
+			runs[i].rep = d.reps[runs[i].rep]
 		}
-		marked := 0
-		for _, w := range set {
-			marked += bits.OnesCount64(w)
-		}
-		ok = marked == int(d.st.count)
+		return d.st.distinct(d.st.byDot())
 	}
-	for i := range runs {
-		runs[i].rep = d.reps[runs[i].rep]
+	set := make([]uint64, dots/64+2)
+	next := d.st.count
+	for i := len(runs) - 1; i >= 0; i-- {
+		r := &runs[i]
+		mark(set, begin[r.rep]+r.seq, uint64(next-r.lid))
+		r.rep, next = d.reps[r.rep], r.lid
 	}
-	return ok
+	marked := 0
+	for _, w := range set {
+		marked += bits.OnesCount64(w)
+	}
+	return marked == int(d.st.count)
 }
 
 // bitsPerByte bounds the bits that nameDots takes for each byte of input.
@@ -146,15 +146,18 @@ const bitsPerByte = 32
 
 // mark sets n bits from at on. set has a word more than they need.
 func mark(set []uint64, at, n uint64) {
-	for n > 64 {
-		mark(set, at, 64)
+	for ; n > 64; n -= 64 {
+		word(set, at, ^uint64(0))
 		at += 64
-		n -= 64
 	}
-	w, b := at/64, at%64
-	mask := ^uint64(0) >> (64 - n)
-	set[w] |= mask << b
-	set[w+1] |= mask >> (64 - b)
+	word(set, at, ^uint64(0)>>(-n&63))
+}
+
+// word sets the bits of mask from at on.
+func word(set []uint64, at, mask uint64) {
+	w := set[at/64:][:2]
+	w[0] |= mask << (at & 63)
+	w[1] |= mask >> 1 >> (^at & 63)
 }
 
 // byDot lists the spans by dot.

@@ -152,7 +152,7 @@ func (s *Sequence) uninsert(c *change) {
 func (s *Sequence) reset() {
 	s.tree = tree{}
 	s.runs, s.content, s.sibs = nil, nil, nil
-	s.hint, s.count = 0, 0
+	s.hint, s.count, s.loaded = 0, 0, 0
 	s.place = place{}
 	s.dots.Store(nil)
 	s.index.Store(nil)

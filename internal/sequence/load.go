@@ -26,6 +26,7 @@ func (s *Sequence) Load(st *State) error {
 	s.count = st.count
 	s.raiseTop(s.loadLeaves(st))
 	s.loadRuns(st.runs)
+	s.loaded, s.loadedWidth = s.count, s.total
 	*st = State{content: st.content}
 	return nil
 }
@@ -66,13 +67,17 @@ func (s *Sequence) loadLeaves(st *State) []width {
 		leaves = make([]leaf, (spans+loadFill-1)/loadFill)
 	}
 	b := loader{s: s, leaves: leaves, widths: make([]width, 0, len(leaves))}
-	for i := range st.runs {
-		sp := st.at(i)
-		if wide && !sp.hidden() {
-			b.addWide(*sp)
-			continue
+	rest := len(st.runs)
+	for k := range st.leaves {
+		spans := st.leaves[k].spans[:min(rest, loadFill)]
+		rest -= len(spans)
+		for i := range spans {
+			if sp := &spans[i]; wide && !sp.hidden() {
+				b.addWide(*sp)
+			} else {
+				b.add(sp)
+			}
 		}
-		b.add(sp)
 	}
 	b.finish()
 	return b.widths
@@ -92,7 +97,7 @@ type loader struct {
 func (b *loader) add(sp *span) {
 	last := b.last
 	if last != nil && last.continuedBy(sp) && (last.flags^sp.flags)&flagHidden == 0 && b.s.contiguous(last, sp) {
-		b.sum = b.sum.plus(sp.width())
+		b.count(sp)
 		last.n += sp.n
 		last.flags = last.flags&^flagHasRight | sp.flags&flagHasRight
 		last.flags += sp.flags & extrasMask
@@ -107,7 +112,14 @@ func (b *loader) add(sp *span) {
 		*b.last = *sp
 	}
 	b.n++
-	b.sum = b.sum.plus(sp.width())
+	b.count(sp)
+}
+
+// count adds the width of sp. Without a branch, which nothing could predict; a hidden span has no extra width.
+func (b *loader) count(sp *span) {
+	b.sum.vis += sp.n & sp.shown()
+	b.sum.u16 += sp.flags >> u16Shift & u16Mask
+	b.sum.byt += sp.flags >> byteShift
 }
 
 // close ends the leaf that is being filled.

@@ -118,13 +118,13 @@ func (st *State) dot(i int, k uint32) ID {
 	return ID{r.rep, r.seq + uint64(k)}
 }
 
-// spanOf returns the span that holds element elem, counted in list order.
-func (st *State) spanOf(elem uint32) int {
-	i, found := slices.BinarySearchFunc(st.runs, elem, func(r run, e uint32) int { return cmp.Compare(r.lid, e) })
+// spanOf returns the span that holds element elem, counted in list order. These are the runs of the spans.
+func spanOf(runs []run, elem uint32) int32 {
+	i, found := slices.BinarySearchFunc(runs, elem, func(r run, e uint32) int { return cmp.Compare(r.lid, e) })
 	if !found {
 		i--
 	}
-	return i
+	return int32(i)
 }
 
 // parent returns the parent of span i's first element: its dot, and if it is in the state, where. A span of -1
@@ -137,7 +137,7 @@ func (st *State) parent(i int) (id ID, in int, k uint32, isRoot bool) {
 	if p == root {
 		return ID{}, -1, 0, true
 	}
-	in = st.spanOf(p)
+	in = int(spanOf(st.runs, p))
 	k = p - st.runs[in].lid
 	return st.dot(in, k), in, k, false
 }

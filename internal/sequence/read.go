@@ -163,6 +163,10 @@ func (s *Sequence) eachChunk(from, to int, f func([]byte) bool) {
 	if !s.withText {
 		return
 	}
+	if from <= 0 && to >= s.Len(CodePoints) && s.total.vis > 0 && s.asLoaded() {
+		f(s.content[:s.total.in(Bytes)])
+		return
+	}
 	begin, end := uint32(0), uint32(0)
 	more := true
 	s.eachVisible(from, to, func(sp *span, k, m uint32) bool {
@@ -186,6 +190,10 @@ func (s *Sequence) eachChunk(from, to int, f func([]byte) bool) {
 		f(s.content[begin:end:end])
 	}
 }
+
+// asLoaded says whether the visible elements are those of a load, which has their content in list order: nothing was
+// inserted since, and nothing is hidden that was not. Content becomes visible only by undoing.
+func (s *Sequence) asLoaded() bool { return s.count == s.loaded && s.total == s.loadedWidth }
 
 // Live yields the LIDs of the visible elements [from, to), clipped to the list, in list order.
 func (s *Sequence) Live(from, to int) iter.Seq[LID] {

@@ -83,6 +83,9 @@ type Sequence struct {
 	place   place
 	journal journal
 
+	loaded      uint32 // elements of a load into the empty sequence, with their visible length: see asLoaded
+	loadedWidth width
+
 	build sync.Mutex // serialises the builders of the two indexes below
 	dots  atomic.Pointer[dotIndex]
 	index atomic.Pointer[spanIndex]

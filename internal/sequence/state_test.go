@@ -247,3 +247,59 @@ func TestMergeOfALargeState(t *testing.T) {
 		}
 	}
 }
+
+// TestReadAsLoaded tests that the short way to read a loaded text ends with the first change, and when the load is
+// undone: other elements may be as many then.
+func TestReadAsLoaded(t *testing.T) {
+	s := sequence.New(plainOrder{}, true)
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	put := func(at int, seq uint64, text string) {
+		t.Helper()
+		_, _, err := s.Insert(at, sequence.ID{Seq: seq}, len(text), text)
+		must(err)
+	}
+	read := func(want string) {
+		t.Helper()
+		if got := textOf(t, s); got != want {
+			t.Errorf("%q, not %q", got, want)
+		}
+	}
+	put(0, 0, "ac")
+	put(1, 2, "b")
+	data := save(s)
+	load := func() {
+		t.Helper()
+		st, err := sequence.Decode(data, known, sequence.Limits{})
+		must(err)
+		must(s.Load(st))
+		read("abc")
+	}
+	s = sequence.New(plainOrder{}, true)
+	mark := s.Mark()
+	load()
+	s.Rollback(mark)
+	read("")
+	put(0, 0, "ac")
+	put(1, 2, "b")
+	read("abc")
+	s.Commit()
+
+	s = sequence.New(plainOrder{}, true)
+	load()
+	mark = s.Mark()
+	_, err := s.Hide(sequence.ID{Seq: 2}, 1, nil)
+	must(err)
+	read("ac")
+	put(2, 3, "d")
+	read("acd")
+	s.Rollback(mark)
+	read("abc")
+	put(0, 3, "z")
+	read("zabc")
+	s.Commit()
+}
