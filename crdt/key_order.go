@@ -2,6 +2,7 @@ package crdt
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"slices"
 	"sort"
@@ -144,17 +145,54 @@ type dotSlot struct {
 	slot uint32
 }
 
-// trackDot keeps the index by dot, if there is one. Seqs of one replica come in ascending order, but for merges.
+// dotList has the entries of one replica, in ascending order of seqs up to sorted; entries that are gone may be in it.
+type dotList struct {
+	all    []dotSlot
+	sorted int
+}
+
+// get returns the list in order.
+func (l *dotList) get() []dotSlot {
+	if l == nil || l.sorted == len(l.all) {
+		return l.items()
+	}
+	compare := func(a, b dotSlot) int { return cmp.Or(cmp.Compare(a.seq, b.seq), cmp.Compare(a.slot, b.slot)) }
+	tail := l.all[l.sorted:]
+	slices.SortFunc(tail, compare)
+	if l.sorted > 0 && l.all[l.sorted-1].seq >= tail[0].seq {
+		slices.SortFunc(l.all, compare)
+	}
+	l.all = slices.Compact(l.all) // what was removed and rolled back is twice there
+	l.sorted = len(l.all)
+	return l.all
+}
+
+func (l *dotList) items() []dotSlot {
+	if l == nil {
+		return nil
+	}
+	return l.all
+}
+
+// trackDot keeps the index by dot, if there is one.
 func (t *keyTable) trackDot(s uint32, d runtime.LocalDot) {
 	if t.dots == nil {
 		return
 	}
-	list := t.dots[d.Rep]
-	if n := len(list); n > 0 && list[n-1].seq >= d.Seq || n > 64 && n > 4*t.entries {
+	l := t.dots[d.Rep]
+	if l == nil {
+		l = new(dotList)
+		t.dots[d.Rep] = l
+	}
+	n := len(l.all)
+	if n > 64 && n > 4*t.entries {
 		t.dots = nil // made anew when it is needed again
 		return
 	}
-	t.dots[d.Rep] = append(list, dotSlot{d.Seq, s})
+	if l.sorted == n && (n == 0 || l.all[n-1].seq < d.Seq) {
+		l.sorted++
+	}
+	l.all = append(l.all, dotSlot{d.Seq, s})
 }
 
 // named returns the entries that lie in runs, as dots with their slots. The first time it may look at every entry; if
@@ -171,11 +209,9 @@ func (t *keyTable) named(runs []dotRun) (found []slotDot) {
 		}
 		return found
 	}
-	if t.dots == nil {
-		t.indexDots()
-	}
+	t.needDots()
 	for _, r := range runs {
-		list := t.dots[r.rep]
+		list := t.dots[r.rep].get()
 		for i := sort.Search(len(list), func(i int) bool { return list[i].seq >= r.lo }); i < len(list) && list[i].seq <= r.hi; i++ {
 			if d := (runtime.LocalDot{Rep: r.rep, Seq: list[i].seq}); t.holds(list[i].slot, d) {
 				found = append(found, slotDot{list[i].slot, d})
@@ -210,20 +246,15 @@ func (t *keyTable) holds(s uint32, d runtime.LocalDot) bool {
 	return false
 }
 
-func (t *keyTable) indexDots() {
-	t.dots = make(map[runtime.Rep][]dotSlot)
-	t.each(func(s uint32, e writeEntry) { t.dots[e.Dot.Rep] = append(t.dots[e.Dot.Rep], dotSlot{e.Dot.Seq, s}) })
-	for _, list := range t.dots {
-		slices.SortFunc(list, func(a, b dotSlot) int {
-			switch {
-			case a.seq < b.seq:
-				return -1
-			case a.seq > b.seq:
-				return 1
-			}
-			return 0
-		})
+func (t *keyTable) needDots() {
+	if t.dots == nil {
+		t.indexDots()
 	}
+}
+
+func (t *keyTable) indexDots() {
+	t.dots = make(map[runtime.Rep]*dotList)
+	t.each(func(s uint32, e writeEntry) { t.trackDot(s, e.Dot) })
 }
 
 // each calls f for every entry, in no order.

@@ -33,7 +33,7 @@ type keyTable struct {
 	order       atomic.Pointer[[]uint32]
 	base        []uint32
 	fresh, gone []uint32
-	dots        map[runtime.Rep][]dotSlot
+	dots        map[runtime.Rep]*dotList
 }
 
 // keySlot is one key with, mostly, its only entry.

@@ -117,13 +117,22 @@ func (t *keyTable) checkDots(*runtime.Runtime) (err error) {
 	if t.dots == nil {
 		return nil
 	}
-	t.each(func(s uint32, e writeEntry) {
-		for _, x := range t.dots[e.Dot.Rep] {
-			if x.seq == e.Dot.Seq && x.slot == s {
-				return
+	type place struct {
+		rep runtime.Rep
+		at  dotSlot
+	}
+	listed := make(map[place]bool, t.entries)
+	for rep, l := range t.dots {
+		for i, x := range l.all {
+			if listed[place{rep, x}] = true; i > 0 && i < l.sorted && l.all[i-1].seq > x.seq {
+				return fmt.Errorf("claim 5: the index by dot is out of order at seq %d", x.seq)
 			}
 		}
-		err = fmt.Errorf("claim 5: the entry in slot %d is not in the index by dot", s)
+	}
+	t.each(func(s uint32, e writeEntry) {
+		if !listed[place{e.Dot.Rep, dotSlot{e.Dot.Seq, s}}] {
+			err = fmt.Errorf("claim 5: the entry in slot %d is not in the index by dot", s)
+		}
 	})
 	return err
 }

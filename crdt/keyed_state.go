@@ -22,6 +22,7 @@ type keyedState struct {
 	node   *runtime.Node
 	values bool
 	table  keyTable
+	deltas int8 // taken in so far, up to scansFirst
 	fresh  bool // in the open transaction: the table was empty before
 	undo   []keyUndo
 	before map[string]rawValues // of the open transaction while somebody listens: keys that changed
