@@ -141,6 +141,8 @@ type (
 	PanicError        = runtime.PanicError
 	ShapeError        = crdt.ShapeError
 	TypeError         = crdt.TypeError
+	CursorError       = crdt.CursorError
+	DocumentError     = runtime.DocumentError
 	TextError         = crdt.TextError
 )
 

@@ -42,6 +42,26 @@ type Cursor struct {
 	dot  vclock.Dot // of the element; zero: the start with Before, the end with After
 }
 
+// CursorError says why a cursor cannot be resolved. It unwraps to ErrUnknownCursor.
+type CursorError struct {
+	// Dot is that of the element to which the cursor holds on.
+	Dot vclock.Dot
+	// Applied says that the operation with this dot is here: the cursor is one of another list. Else it may be resolved
+	// once the clock covers the dot.
+	Applied bool
+}
+
+// Error implements error.
+func (e *CursorError) Error() string {
+	if e.Applied {
+		return fmt.Sprintf("%v: %v is not an element of this list", ErrUnknownCursor, e.Dot)
+	}
+	return fmt.Sprintf("%v: %v is not applied yet", ErrUnknownCursor, e.Dot)
+}
+
+// Unwrap returns ErrUnknownCursor.
+func (e *CursorError) Unwrap() error { return ErrUnknownCursor }
+
 // ErrUnknownCursor says that the element to which a cursor holds on is not there: its insert is not applied yet, or
 // the cursor is of another object.
 var ErrUnknownCursor = errors.New("crdt: the element of the cursor is not known here")
@@ -110,11 +130,11 @@ func (c Cursor) indexOf(rt *runtime.Runtime, seq *sequence.Sequence) (int, error
 	}
 	d, ok := rt.LocalDot(c.dot)
 	if !ok {
-		return 0, ErrUnknownCursor
+		return 0, &CursorError{Dot: c.dot}
 	}
 	lid, ok := seq.LIDOf(sequence.ID(d))
 	if !ok {
-		return 0, ErrUnknownCursor
+		return 0, &CursorError{c.dot, rt.Covers(d)}
 	}
 	i := seq.IndexOf(lid)
 	if c.bias == Before && seq.Visible(lid) {
@@ -135,7 +155,7 @@ func (t Text) CursorAt(tx runtime.Tx, i int, b Bias) (Cursor, error) {
 	return cursorAt(t.node.Runtime(), st.seq, i, b), nil
 }
 
-// IndexOf returns where the cursor is now, from 0 to the length, or ErrUnknownCursor. Cost: O(log n).
+// IndexOf returns where the cursor is now, from 0 to the length, or *CursorError. Cost: O(log n).
 func (t Text) IndexOf(tx runtime.Tx, c Cursor) (int, error) {
 	if err := tx.Err(t.node); err != nil {
 		return 0, err

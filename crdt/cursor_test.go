@@ -96,8 +96,20 @@ func TestCursorErrors(t *testing.T) {
 		return nil
 	})
 	do(t, b, func(tx runtime.Tx) error {
-		if _, err := tb.IndexOf(tx, c); !errors.Is(err, crdt.ErrUnknownCursor) {
+		var e *crdt.CursorError
+		if _, err := tb.IndexOf(tx, c); !errors.Is(err, crdt.ErrUnknownCursor) || !errors.As(err, &e) || e.Applied || e.Dot.Seq != 0 {
 			t.Errorf("of an unknown replica: %v", err)
+		}
+		return nil
+	})
+	other, err := crdt.NewText(a, "other")
+	if err != nil {
+		t.Fatal(err)
+	}
+	do(t, a, func(tx runtime.Tx) error {
+		var e *crdt.CursorError
+		if _, err := other.IndexOf(tx, c); !errors.As(err, &e) || !e.Applied || e.Dot.Seq != 0 {
+			t.Errorf("of another text: %v", err)
 		}
 		return nil
 	})

@@ -234,7 +234,7 @@ func (l List[T]) CursorAt(tx runtime.Tx, i int, b Bias) (Cursor, error) {
 	return l.state().cursorAt("List.CursorAt", i, b)
 }
 
-// IndexOf returns where the cursor is now, from 0 to the length, or ErrUnknownCursor. Cost: O(log n).
+// IndexOf returns where the cursor is now, from 0 to the length, or *CursorError. Cost: O(log n).
 func (l List[T]) IndexOf(tx runtime.Tx, c Cursor) (int, error) {
 	if err := tx.Err(l.node); err != nil {
 		return 0, err

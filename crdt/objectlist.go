@@ -277,7 +277,7 @@ func (l ObjectList[O]) CursorAt(tx runtime.Tx, i int, b Bias) (Cursor, error) {
 	return l.state().cursorAt("ObjectList.CursorAt", i, b)
 }
 
-// IndexOf returns where the cursor is now, from 0 to the length, or ErrUnknownCursor. Cost: O(log n).
+// IndexOf returns where the cursor is now, from 0 to the length, or *CursorError. Cost: O(log n).
 func (l ObjectList[O]) IndexOf(tx runtime.Tx, c Cursor) (int, error) {
 	if err := tx.Err(l.node); err != nil {
 		return 0, err

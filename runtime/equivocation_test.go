@@ -237,7 +237,8 @@ func TestDocumentID(t *testing.T) {
 	a, b := open(t, 1, with(1)), open(t, 2, with(2))
 	m := a.add("x")
 	for _, u := range [][]byte{m, a.save(), a.save(runtime.Compressed(1)), a.since(nil)} {
-		if err := b.refuse(u); !errors.Is(err, runtime.ErrWrongDocument) {
+		var e *runtime.DocumentError
+		if err := b.refuse(u); !errors.Is(err, runtime.ErrWrongDocument) || !errors.As(err, &e) || e.Got == e.Want || e.Want != b.Document() {
 			t.Errorf("an update of another document: %v", err)
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/google/uuid"
+
 	"github.com/seed1312cc15/weft/vclock"
 )
 
@@ -32,7 +34,7 @@ var (
 	ErrVersion = errors.New("runtime: unsupported format version or feature")
 	// ErrLimit marks input or an edit beyond a configured limit; see LimitError.
 	ErrLimit = errors.New("runtime: limit exceeded")
-	// ErrWrongDocument marks an update of another document.
+	// ErrWrongDocument marks an update of another document; see DocumentError.
 	ErrWrongDocument = errors.New("runtime: the update belongs to another document")
 	// ErrMissingDeps marks a delta whose base this replica does not cover; see MissingDepsError.
 	ErrMissingDeps = errors.New("runtime: missing dependencies")
@@ -67,6 +69,16 @@ func (e *DecodeError) Error() string {
 }
 
 func (e *DecodeError) Unwrap() error { return e.Err }
+
+// DocumentError says which document an update belongs to. It unwraps to ErrWrongDocument.
+type DocumentError struct{ Got, Want uuid.UUID }
+
+func (e *DocumentError) Error() string {
+	return fmt.Sprintf("%v: %v, not %v", ErrWrongDocument, e.Got, e.Want)
+}
+
+// Unwrap returns ErrWrongDocument.
+func (e *DocumentError) Unwrap() error { return ErrWrongDocument }
 
 // LimitError names the limit that was passed. It unwraps to ErrLimit.
 type LimitError struct {

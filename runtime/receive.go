@@ -66,7 +66,7 @@ func (r *Runtime) beforeOwn() error {
 // keeps no reference to data. What is known already changes nothing and emits nothing. On error the document is
 // unchanged, except that messages of a bundle before the failing one stay applied, as Result tells.
 //
-// Errors: *DecodeError, *LimitError, ErrWrongDocument, *MissingDepsError (delta), *EquivocationError, *ClockJumpError,
+// Errors: *DecodeError, *LimitError, *DocumentError, *MissingDepsError (delta), *EquivocationError, *ClockJumpError,
 // ErrRefused, ErrNested, ErrInternal.
 func (r *Runtime) Receive(data []byte, opts ...TxOption) (Result, error) {
 	if err := r.lock(); err != nil {
@@ -167,7 +167,7 @@ func (r *Runtime) receiveMessage(data []byte, origin any, res *Result) error {
 
 func (r *Runtime) checkDocument(id uuid.UUID) error {
 	if id != uuid.Nil && r.document != uuid.Nil && id != r.document {
-		return fmt.Errorf("%w: %v, not %v", ErrWrongDocument, id, r.document)
+		return &DocumentError{id, r.document}
 	}
 	return nil
 }
