@@ -221,7 +221,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if closing { // it was not yet there to be told
 		c.end(providers.CodeGoingAway, "the server is going away")
 	}
-	c.wake() // its deadline is to be known
+	c.arm()
 	go c.read()
 }
 

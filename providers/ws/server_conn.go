@@ -116,6 +116,13 @@ func (c *connection) begin(now time.Time) {
 	go c.work()
 }
 
+// arm sets the alarm for the first time.
+func (c *connection) arm() {
+	var at time.Time
+	c.step(func() { at = c.deadline(); c.next = at })
+	c.server.timers.set(&c.run.alarm, at)
+}
+
 // due is called by the timers.
 func (c *connection) due() {
 	c.run.Lock()
@@ -214,14 +221,14 @@ func (c *connection) deadline() time.Time {
 func (c *connection) read() {
 	defer c.finish()
 	var reason error
-	for over := false; ; {
+	for ended := false; ; {
 		kind, r, err := c.ws.Reader(context.Background())
 		if err != nil {
 			reason = err
 			break
 		}
 		c.wire.frame(time.Now())
-		if over {
+		if ended {
 			if _, err := io.Copy(io.Discard, r); err != nil {
 				break
 			}
@@ -231,7 +238,9 @@ func (c *connection) read() {
 		frame, err := c.frame(r, (*buf)[:0])
 		c.wire.frame(time.Time{})
 		if err == nil {
-			over = c.receive(kind, frame)
+			if ended = c.receive(kind, frame); ended {
+				_, err = io.Copy(io.Discard, r)
+			}
 		}
 		*buf = frame
 		frameBuffers.Put(buf)
@@ -276,11 +285,13 @@ func (c *connection) frame(r io.Reader, b []byte) ([]byte, error) {
 	}
 }
 
-// receive hands a frame to the Mux, and then waits if the peer is too fast.
-func (c *connection) receive(kind websocket.MessageType, frame []byte) (over bool) {
+// receive hands a frame to the Mux, and then waits if the peer is too fast. It reports whether the connection has ended,
+// apart from the goodbyes.
+func (c *connection) receive(kind websocket.MessageType, frame []byte) (ended bool) {
 	s := c.server
 	s.count.framesIn.Add(1)
-	over = c.step(func() {
+	ended = true
+	c.step(func() {
 		if kind != websocket.MessageBinary {
 			c.mux.End(providers.CodeMalformed, "binary messages only")
 			return
@@ -289,6 +300,7 @@ func (c *connection) receive(kind websocket.MessageType, frame []byte) (over boo
 		if c.mux.Err() != nil {
 			return
 		}
+		ended = false
 		c.pace.pause = max(c.pace.pause, spend(c.pace.frames, time.Now(), 1))
 	})
 	c.wake()
@@ -297,7 +309,7 @@ func (c *connection) receive(kind websocket.MessageType, frame []byte) (over boo
 		pauseFor(c.ctx, c.pace.pause)
 		c.pace.pause = 0
 	}
-	return over
+	return ended
 }
 
 // account counts what was read, and reads no more for a while if that was too much.

@@ -114,7 +114,7 @@ var limitTests = map[string]func(*testing.T){
 		}
 	},
 	"Heartbeat": func(t *testing.T) {
-		_, url := serve(t, with(ws.Limits{Heartbeat: 50 * time.Millisecond}))
+		_, url := serve(t, with(ws.Limits{Heartbeat: 300 * time.Millisecond}))
 		r := dialRaw(t, url).hello("a")
 		r.await(providers.FramePing)
 		if code := r.closed(); code != closeCode(providers.CodeTimeout) {
@@ -344,7 +344,7 @@ func stall(t *testing.T, l ws.Limits) {
 	r.open(1, "doc", uuid.New())
 	p := join(t, url, peerOptions{token: "writer"}).synced()
 	r.frame(16, 1, 1<<25) // credit for what comes in chunks
-	for range 500 {       // more than the buffers of a socket hold
+	for range 100 {       // more than the buffers of the sockets hold
 		p.insert(random(30_000))
 	}
 	eventually(t, "the reader is dropped", func() bool { return s.Stats().Stalled == 1 })

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"net"
 	"net/http"
@@ -44,6 +45,7 @@ func tryRaw(t testing.TB, url string, header ...string) (*rawClient, *http.Respo
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
+	c.(*net.TCPConn).SetReadBuffer(64 << 10)
 	c.SetDeadline(time.Now().Add(20 * time.Second))
 	fmt.Fprintf(c, "GET /any/path HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"+
 		"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n%s\r\n", host, strings.Join(append(header, ""), "\r\n"))
@@ -165,7 +167,7 @@ func (r *rawClient) closed() (code int) {
 		if err != nil {
 			return code
 		}
-		if first&0xf == opClose && len(payload) >= 2 {
+		if first&0xf == opClose && len(payload) >= 2 && code == 0 {
 			code = int(binary.BigEndian.Uint16(payload))
 			r.Write(append(head(final|opClose, 2), payload[:2]...))
 		}
@@ -173,3 +175,5 @@ func (r *rawClient) closed() (code int) {
 }
 
 func closeCode(c providers.Code) int { return 4000 + int(c) }
+
+func crc(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)) }

@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"runtime/metrics"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -128,7 +127,7 @@ func printable(s string) string {
 	if len(s) > 256 {
 		s = s[:256]
 	}
-	if q := strconv.QuoteToASCII(s); len(q) != len(s)+2 || strings.ContainsAny(s, "<>") {
+	if q := strconv.QuoteToASCII(s); len(q) != len(s)+2 {
 		return q
 	}
 	return s
