@@ -130,7 +130,7 @@ func Pick[S ~string](d *Draw, label string, from []S) S {
 // runes are what texts consist of: most of one byte in UTF-8, some of two to four, one that combines.
 var runes = []rune("abcdefgh xyz\nABé世🚀́")
 
-// Text returns valid UTF-8 of least to most code points.
+// Text returns valid UTF-8 of least to most code points; that of a script may be longer.
 func (d *Draw) Text(label string, least, most int) string {
 	if !d.replay() {
 		var b strings.Builder
@@ -146,7 +146,7 @@ func (d *Draw) Text(label string, least, most int) string {
 	for len(s) < least {
 		s = append(s, 'a')
 	}
-	return string(s[:min(len(s), most)])
+	return string(s)
 }
 
 // words are drawn for strings that are not texts: keys, elements, values. Some are long, so that they are not kept

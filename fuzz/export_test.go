@@ -1,6 +1,11 @@
 package fuzz
 
-import "testing"
+import (
+	"bytes"
+	"testing"
+
+	"github.com/seed1312cc15/weft/runtime"
+)
 
 // CheckSchema is Check for a schema whose handles are not known.
 func CheckSchema(t testing.TB, s Schema, o *Options) Count {
@@ -12,4 +17,22 @@ func CheckSchema(t testing.TB, s Schema, o *Options) Count {
 func LawsOf(t testing.TB, s Schema, o *Options) {
 	t.Helper()
 	laws(t, s, o)
+}
+
+// Outcome replays a script and returns the document of its first replica, which holds everything, and the messages.
+func Outcome(t testing.TB, s Schema, text []byte) (*runtime.Runtime, [][]byte) {
+	t.Helper()
+	sc, err := parseScript(bytes.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := must(s.erase()).replay(sc, thorough, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var messages [][]byte
+	for _, m := range w.log {
+		messages = append(messages, m.data)
+	}
+	return w.replicas[0].rt, messages
 }
