@@ -13,7 +13,7 @@ import (
 // DocumentOptions configure a document of a Client. nil and zero fields mean the defaults.
 type DocumentOptions struct {
 	// Session is how the document is kept in sync. Its Ephemeral is made if it is nil; its Durable is set if there is a
-	// Store.
+	// Store. Its Follow, if there is one, may not be another document's.
 	Session Options
 	// Store, if there is one, keeps the document here: Open loads it, every update is appended, and the server is told of
 	// no more than is durable here. Keeper configures that.

@@ -267,6 +267,74 @@ func TestSavedWaitsForCommitsWhoseEventsAreLate(t *testing.T) {
 	})
 }
 
+// slowStore is a store that can be held up.
+type slowStore struct {
+	*mem.Store
+	gate chan struct{}
+}
+
+func (s *slowStore) Append(ctx context.Context, records []providers.Record) ([]uint64, error) {
+	<-s.gate
+	return s.Store.Append(ctx, records)
+}
+
+// TestSavedWaitsForTheServersStore lets the server acknowledge one edit after the other.
+func TestSavedWaitsForTheServersStore(t *testing.T) {
+	withClient(t, providers.ClientOptions{}, func(t *testing.T, a *acceptor, c *providers.Client, h *history) {
+		s := &slowStore{mem.NewStore(), make(chan struct{})}
+		a.set(func() { a.store = s })
+		r := newReplica(t)
+		d := openDocument(t, c, r, "notes", nil)
+		for i := range 5 {
+			r.add(t, "ab")
+			saved := make(chan error, 1)
+			go func() { saved <- d.Saved(context.Background()) }()
+			if i == 3 {
+				time.Sleep(time.Minute)
+				a.end(providers.CodeGoingAway)
+				time.Sleep(time.Minute) // the next connection begins with what is not durable
+			}
+			synctest.Wait()
+			if u := d.Unsaved(); len(saved) > 0 || len(u) != 1 || u[0].Start != uint64(2*i) || u[0].End != uint64(2*i+2) {
+				t.Errorf("edit %d: unsaved %v before the server's store had it", i, u)
+			}
+			s.gate <- struct{}{}
+			if err := <-saved; err != nil {
+				t.Error(err)
+			}
+			if u := d.Unsaved(); len(u) != 0 {
+				t.Errorf("edit %d: unsaved %v", i, u)
+			}
+		}
+		close(s.gate)
+	})
+}
+
+// TestDocumentAcknowledgesWhatIsDurable looks from the server at a client with a slow store.
+func TestDocumentAcknowledgesWhatIsDurable(t *testing.T) {
+	withClient(t, providers.ClientOptions{}, func(t *testing.T, a *acceptor, c *providers.Client, h *history) {
+		s := &slowStore{mem.NewStore(), make(chan struct{})}
+		d := openDocument(t, c, newReplica(t), "notes", &providers.DocumentOptions{Store: s})
+		within(t, time.Second, "synced", d.Synced)
+		a.doc("notes").add(t, "hello")
+		synctest.Wait()
+		var session *providers.Session
+		a.set(func() {
+			for session = range a.poke {
+			}
+		})
+		if u := session.Unsaved(); len(u) != 1 || u[0].End != 5 {
+			t.Errorf("unsaved with a client whose store has nothing: %v", u)
+		}
+		s.gate <- struct{}{}
+		synctest.Wait()
+		if u := session.Unsaved(); len(u) != 0 {
+			t.Errorf("unsaved with a client whose store has it: %v", u)
+		}
+		close(s.gate)
+	})
+}
+
 func TestDocumentIsKeptInAStore(t *testing.T) {
 	withClient(t, providers.ClientOptions{}, func(t *testing.T, a *acceptor, c *providers.Client, h *history) {
 		s := mem.NewStore()

@@ -15,7 +15,6 @@ import (
 	"github.com/seed1312cc15/weft/providers"
 	"github.com/seed1312cc15/weft/providers/mem"
 	"github.com/seed1312cc15/weft/runtime"
-	"github.com/seed1312cc15/weft/vclock"
 )
 
 // replica is a document with one text.
@@ -62,8 +61,8 @@ type acceptor struct {
 	dials   []time.Time
 	wg      sync.WaitGroup
 
-	store    *mem.Store // nil: nothing is durable
-	fail     error      // dials fail
+	store    providers.Store // nil: nothing is durable
+	fail     error           // dials fail
 	wrap     func(client, server providers.Link) (providers.Link, providers.Link)
 	admit    func(token string) error                      // *EndedError: not admitted
 	refuse   func(document string) *providers.RefusedError // of an open
@@ -137,9 +136,13 @@ func (a *acceptor) handle(c *providers.Conn, e providers.Event) {
 				return
 			}
 		}
-		doc, durable := a.document(e.Document)
+		doc, keeper := a.document(e.Document)
+		o := &providers.Options{ReadOnly: readOnly, FirstHop: true}
+		if keeper != nil {
+			o.Durable, o.Log = keeper.Durable, keeper.Log()
+		}
 		c.Do(func(m *providers.Mux) {
-			s, err := m.Accept(e, doc.rt, &providers.Options{Durable: durable, ReadOnly: readOnly, FirstHop: true})
+			s, err := m.Accept(e, doc.rt, o)
 			if err == nil {
 				a.set(func() { a.poke[s] = true })
 			}
@@ -147,7 +150,7 @@ func (a *acceptor) handle(c *providers.Conn, e providers.Event) {
 	}
 }
 
-func (a *acceptor) document(name string) (*replica, func(vclock.Replica) uint64) {
+func (a *acceptor) document(name string) (*replica, *providers.Keeper) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.docs[name] == nil {
@@ -160,10 +163,7 @@ func (a *acceptor) document(name string) (*replica, func(vclock.Replica) uint64)
 			a.keepers[name] = k
 		}
 	}
-	if k := a.keepers[name]; k != nil {
-		return a.docs[name], k.Durable
-	}
-	return a.docs[name], nil
+	return a.docs[name], a.keepers[name]
 }
 
 func (a *acceptor) durable() {

@@ -130,6 +130,49 @@ func TestClientsMeet(t *testing.T) {
 	same(t, late, a)
 }
 
+// TestClientIsRefused: what a reader writes is refused, and can be taken out of its document.
+func TestClientIsRefused(t *testing.T) {
+	_, url := serve(t, func(o *ws.ServerOptions) {
+		o.Authorize = func(_ context.Context, p ws.Principal, document string) (ws.Access, error) {
+			switch p.ID {
+			case "alice":
+				return ws.AccessWrite, nil
+			case "bob":
+				return ws.AccessRead, nil
+			}
+			return ws.AccessNone, nil
+		}
+	})
+	as := func(token string) *ws.ClientOptions {
+		o := options()
+		o.Token = func(context.Context) ([]byte, error) { return []byte(token), nil }
+		return o
+	}
+	alice, bob, eve := newUser(t, url, as("alice")), newUser(t, url, as("bob")), newUser(t, url, as("eve"))
+	alice.add(t, "hello")
+	soon(t, "saved", alice.Saved)
+	var refused *providers.RefusedError
+	if err := eve.Synced(t.Context()); !errors.As(err, &refused) || refused.Code != providers.CodeForbidden {
+		t.Errorf("no access: %v", err)
+	}
+	eventually(t, "bob reads", func() bool { return bob.String() == "hello" })
+	bob.add(t, ", I wrote this")
+	if err := bob.Saved(t.Context()); !errors.As(err, &refused) || refused.Code != providers.CodeReadOnly {
+		t.Errorf("read access: %v", err)
+	}
+	work, err := bob.LocalWork()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := alice.Runtime().Receive(work); err != nil {
+		t.Fatal(err)
+	}
+	soon(t, "saved", alice.Saved)
+	if got := alice.String(); got != "hello, I wrote this" {
+		t.Errorf("%q", got)
+	}
+}
+
 // cut is a link that breaks off after some frames, sent or received.
 type cut struct {
 	providers.Link
