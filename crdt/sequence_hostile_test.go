@@ -5,6 +5,8 @@ import (
 	"errors"
 	"hash/crc32"
 	"math/rand/v2"
+	goruntime "runtime"
+	"strings"
 	"sync"
 	"testing"
 
@@ -139,6 +141,42 @@ func TestHostileStates(t *testing.T) {
 	}
 	if applied == 0 {
 		t.Error("every change was refused: the checksums are not made right")
+	}
+}
+
+// TestDenseStates loads states that say as much as a byte can: what is allocated stays a multiple of their length.
+func TestDenseStates(t *testing.T) {
+	const n = 60_000
+	edits := map[string]func(s sequences, tx runtime.Tx) error{
+		"text": func(s sequences, tx runtime.Tx) error {
+			err := s.text.Insert(tx, 0, strings.Repeat("x", n))
+			for i := range n / 2 {
+				err = errors.Join(err, s.text.Delete(tx, i, 1))
+			}
+			return err
+		},
+		"list": func(s sequences, tx runtime.Tx) error {
+			err := s.list.Insert(tx, 0, make([]int, n)...)
+			for i := range n / 2 {
+				err = errors.Join(err, s.list.Delete(tx, i, 1))
+			}
+			return err
+		},
+	}
+	for name, edit := range edits {
+		a, s := newSequences(t, 1)
+		do(t, a, func(tx runtime.Tx) error { return edit(s, tx) })
+		data := save(t, a)
+		b, _ := newSequences(t, 2)
+		var before, after goruntime.MemStats
+		goruntime.ReadMemStats(&before)
+		receive(t, b, data)
+		goruntime.ReadMemStats(&after)
+		got := after.TotalAlloc - before.TotalAlloc
+		t.Logf("%s: %d bytes, %.1f times", name, len(data), float64(got)/float64(len(data)))
+		if got > 64*uint64(len(data))+1<<20 {
+			t.Errorf("%s: %d bytes allocated for %d", name, got, len(data))
+		}
 	}
 }
 

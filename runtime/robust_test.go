@@ -399,9 +399,9 @@ func TestAllocationIsBounded(t *testing.T) {
 		data []byte
 		per  uint64
 	}{
-		"objects of a message": {objects(90_000), 64},
-		"roots of a state":     {names(50_000), 128},
-		"stubs of a state":     {stubs(200_000), 128},
+		"objects of a message": {objects(90_000), 56},
+		"roots of a state":     {names(50_000), 56},
+		"stubs of a state":     {stubs(200_000), 8},
 	} {
 		got := measure(c.data)
 		if raced {

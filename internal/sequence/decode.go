@@ -97,8 +97,8 @@ type promised struct {
 
 // Decode reads a state that AppendState wrote. data holds the state and nothing else. rep maps a number of the
 // owner's table to a replica index, and says whether there is one. It validates fully and keeps no reference to
-// data; every fault is a *DecodeError. Memory: at most about 70 times the length of data, whatever it claims, of which
-// Load keeps up to 45.
+// data; every fault is a *DecodeError. Memory: at most 64 times the length of data and 64 KiB,
+// whatever it claims, of which Load keeps up to 45 times.
 func Decode(data []byte, rep func(int) (uint32, bool), lim Limits) (*State, error) {
 	d := &decoder{st: &State{}, data: data, order: lim.Order}
 	d.decode(rep, lim)

@@ -135,9 +135,10 @@ func (st *State) record(sp *span, rep uint32, seq uint64, i int) {
 // shown returns a mask: all ones if the elements are visible, else 0.
 func (sp *span) shown() uint32 { return sp.flags/flagHidden&1 - 1 }
 
-// grown returns s, which is full, with room for more, but not for more than most in all.
+// grown returns s, which is full, with room for more, but not for more than most in all. It grows in great steps, so that
+// all that is allocated is little more than the last.
 func grown[T any](s []T, most int) []T {
-	return append(make([]T, 0, min(max(2*len(s), 64), most)), s...)
+	return append(make([]T, 0, min(max(8*len(s), 64), most)), s...)
 }
 
 // cut takes the chain back to the left origin of the span, which is not of kind A, and returns the last child of the
