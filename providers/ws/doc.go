@@ -28,7 +28,7 @@
 //	server_wire.go    the socket under it; server_timers.go: the deadlines of all
 //	server_open.go    admission, access, and the documents of a connection
 //	server_peer.go    links to other servers
-//	auth.go           principals, access, origins, addresses; auth_bind.go: who owns a replica ID
+//	auth.go           principals, access, origins, addresses
 //	rate.go           what a connection may send in a second
 //	room.go           a document; room_table.go: all of them; room_store.go and room_quota.go: their sizes
 //	metrics.go, health.go

@@ -32,7 +32,6 @@ type room struct {
 	rt        *runtime.Runtime
 	keeper    *providers.Keeper
 	ephemeral *providers.Ephemeral
-	bindings  *bindings
 	rate      *rate.Limiter
 	size      roomSize
 	stop      func()
@@ -91,7 +90,6 @@ func (r *room) load(ctx context.Context) (err error) {
 	}
 	l := &s.opt.Limits
 	r.rate = bucket(l.DocumentUpdatesPerSecond)
-	r.bindings = newBindings(s.opt.Store, r.name, func(id vclock.Replica) bool { return r.rt.Clock().Get(id) > 0 })
 	r.ephemeral, err = providers.NewEphemeral(&providers.EphemeralOptions{
 		Own: r.rt.Replica(), OwnKeysOnly: true, ValueBytes: l.PresenceBytes, PerSecond: l.PresencePerSecond, Entries: l.PresenceEntries,
 	})
@@ -117,14 +115,15 @@ func (r *room) close() error {
 }
 
 // options are those of a member's session.
-func (r *room) options(m *member, access Access, stamp []byte) *providers.Options {
+func (r *room) options(m *member, access Access) *providers.Options {
 	l := &r.server.opt.Limits
 	o := &providers.Options{
-		IgnoreAcks: true, ReadOnly: access == AccessRead, FirstHop: true, Save: r.save, Ephemeral: r.ephemeral, Stamp: stamp,
+		IgnoreAcks: true, ReadOnly: access == AccessRead, FirstHop: true, Save: r.save, Log: r.keeper.Log(), Principal: m.c.principal.ID,
+		Ephemeral: r.ephemeral, Stamp: m.c.principal.Stamp,
 		QueueBytes: l.QueueBytes, QueueMessages: l.QueueMessages, TransferBytes: l.TransferBytes,
 		Check: func(update []byte) error { return m.c.check(m, update) },
 	}
-	if stamp == nil {
+	if o.Stamp == nil { // nil would leave what the peer says
 		o.Stamp = []byte{}
 	}
 	if !r.server.volatile {
@@ -206,6 +205,46 @@ func (r *room) end(why *providers.RefusedError) {
 			m.refuse(why)
 		}
 	}
+}
+
+// claim binds a replica to a principal, if it is not bound yet: the first that came with it has it for ever. Errors:
+// *providers.RefusedError.
+func (r *room) claim(replica vclock.Replica, principal string) error {
+	if principal == "" {
+		return &providers.RefusedError{Code: providers.CodeForbidden, Reason: "write-own needs a principal with an ID"}
+	}
+	if r.keeper.Claim(replica, principal) != principal {
+		return &providers.RefusedError{Code: providers.CodeForeignDots, Reason: fmt.Sprintf("replica %v belongs to somebody else", replica)}
+	}
+	return nil
+}
+
+// own checks an update of a principal that may bring its own messages only.
+func (r *room) own(update []byte, principal string) error {
+	kind, err := runtime.KindOf(update)
+	if err != nil {
+		return err
+	}
+	messages := [][]byte{update}
+	switch kind {
+	case runtime.MessageUpdate:
+	case runtime.BundleUpdate:
+		if messages, err = runtime.SplitBundle(update); err != nil {
+			return err
+		}
+	default:
+		return &providers.RefusedError{Code: providers.CodeForeignDots, Reason: "only messages, no states or deltas"}
+	}
+	for _, m := range messages {
+		info, err := runtime.Inspect(m)
+		if err != nil {
+			return err
+		}
+		if err := r.claim(info.Sender, principal); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // join takes a member in. Errors: *providers.RefusedError.

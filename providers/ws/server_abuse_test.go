@@ -289,7 +289,7 @@ func TestS21Slowloris(t *testing.T) {
 func TestScenario18Names(t *testing.T) {
 	store := mem.NewStore()
 	_, url := serve(t, func(o *ws.ServerOptions) { o.Store = store })
-	names := []string{"../x", "..", "/", "a.b.*.>", "a:b", "a", "b", "a/b", "\x01", "x\x00y", "ａ", "а", "é", "e\u0301", " a", "a ", "\xff\xfe", strings.Repeat("n", 128)}
+	names := []string{"../x", "..", "/", "a.b.*.>", "a:b", "a", "b", "a/b", "\x00", "\x01", "x\x00y", "ａ", "а", "é", "e\u0301", " a", "a ", "\xff\xfe", strings.Repeat("n", 128)}
 	for _, name := range names {
 		p := join(t, url, peerOptions{token: "a", document: name}).synced()
 		p.insert(fmt.Sprintf("%q", name))
@@ -312,7 +312,7 @@ func TestScenario18Names(t *testing.T) {
 	if n != len(names) {
 		t.Errorf("%d documents in the store, want %d", n, len(names))
 	}
-	for _, name := range []string{"", "\x00", "\x00bind", strings.Repeat("n", 129), strings.Repeat("n", 10_000)} {
+	for _, name := range []string{"", strings.Repeat("n", 129), strings.Repeat("n", 10_000)} {
 		r := dialRaw(t, url).hello("a")
 		r.await(providers.FrameHello)
 		r.frame(5, 1, []byte(name), map[int]any{})

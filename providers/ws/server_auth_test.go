@@ -227,7 +227,7 @@ func TestScenario13WriteOwn(t *testing.T) {
 			t.Error(f)
 		}
 	})
-	t.Run("an ID from before it was bound", func(t *testing.T) {
+	t.Run("an ID that a relay brought", func(t *testing.T) {
 		r := join(t, url, peerOptions{token: "relay"}).synced()
 		r.insert("relay ")
 		r.saved()

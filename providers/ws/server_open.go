@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/seed1312cc15/weft/providers"
@@ -25,14 +24,11 @@ func (c *connection) event(e providers.Event) {
 		c.task(func() { c.authenticate(e) })
 	case providers.Opening:
 		s.count.opens.Add(1)
-		switch {
-		case strings.HasPrefix(e.Document, reserved):
-			c.refuse(e, &providers.RefusedError{Code: providers.CodeBadName, Reason: "names that begin with a zero byte are the server's own"})
-		case !c.pace.opens.Allow():
+		if !c.pace.opens.Allow() {
 			c.refuse(e, &providers.RefusedError{Code: providers.CodeRate, Reason: "too many documents opened in a minute"})
-		default:
-			c.task(func() { c.open(e) })
+			return
 		}
+		c.task(func() { c.open(e) })
 	case providers.Synced:
 		if m := c.members[e.Channel]; m != nil {
 			m.backlog = false
@@ -110,6 +106,9 @@ func (c *connection) authenticate(e providers.Admission) {
 			return
 		}
 		why := refusedBy(err, providers.CodeUnauthenticated, "who this is could not be established")
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			why = &providers.RefusedError{Code: providers.CodeTimeout, Reason: "who this is could not be established in time"}
+		}
 		if why.Code == providers.CodeUnauthenticated {
 			s.count.failures.Add(1)
 			s.addresses.failed(c.address)
@@ -155,7 +154,7 @@ func (c *connection) open(e providers.Opening) {
 	}()
 	c.do(func(x *providers.Mux) {
 		if err == nil {
-			o := m.room.options(m, access, c.principal.Stamp)
+			o := m.room.options(m, access)
 			if m.session, err = x.Accept(e, m.room.rt, o); err == nil {
 				m.backlog = true
 				m.room.attach(m)
@@ -192,7 +191,7 @@ func (c *connection) enter(e providers.Opening) (*member, Access, error) {
 		m := &member{c: c, room: room, replica: e.Replica}
 		m.access.Store(uint32(access))
 		if access == AccessWriteOwn && e.Replica != (vclock.Replica{}) {
-			err = room.bindings.bind(c.ctx, e.Replica, c.principal.ID)
+			err = room.claim(e.Replica, c.principal.ID)
 		}
 		if err == nil {
 			err = room.join(m, c.principal.ID, s.opt.Limits.ConnectionsPerDocument)
@@ -215,7 +214,7 @@ func (c *connection) check(m *member, update []byte) error {
 	switch Access(m.access.Load()) {
 	case AccessWrite:
 	case AccessWriteOwn:
-		if err := r.bindings.allow(c.ctx, update, c.principal.ID); err != nil {
+		if err := r.own(update, c.principal.ID); err != nil {
 			return err
 		}
 	default:
