@@ -1,7 +1,7 @@
 // Package ephemeral is the typed front of providers.Ephemeral: what the users of a document show of themselves now, and what
 // they call out to each other. None of it is part of the document or ever saved.
 //
-//	cursors := ephemeral.NewPresence[Cursor](doc.Ephemeral(), nil)
+//	cursors := ephemeral.NewPresence[Cursor](notes.Ephemeral(), nil)
 //	defer cursors.Close()
 //	cursors.OnChange(func(c ephemeral.Change[Cursor]) { redraw(c) })
 //	cursors.Set(Cursor{Line: 3, Name: "Ada"})

@@ -29,8 +29,8 @@ func redraw(c ephemeral.Change[Cursor]) {
 
 // Handlers hear of own values too.
 func ExamplePresence() {
-	doc := struct{ Ephemeral func() *providers.Ephemeral }{newEphemeral}
-	cursors := ephemeral.NewPresence[Cursor](doc.Ephemeral(), nil)
+	notes := struct{ Ephemeral func() *providers.Ephemeral }{newEphemeral}
+	cursors := ephemeral.NewPresence[Cursor](notes.Ephemeral(), nil)
 	defer cursors.Close()
 	cursors.OnChange(func(c ephemeral.Change[Cursor]) { redraw(c) })
 	cursors.Set(Cursor{Line: 3, Name: "Ada"})
