@@ -189,8 +189,8 @@ func (c *checker) random() (total Count) {
 			c.report(again.script, m, err)
 			c.t.FailNow()
 		}
-		total.add(w.count)
-		if w.count.Ops == 0 && total.Histories > 100 && total.Ops == 0 {
+		total.Add(w.count)
+		if total.Ops == 0 && total.Histories > 100 {
 			c.t.Fatalf("%d histories without an operation", total.Histories)
 		}
 	}

@@ -36,3 +36,20 @@ func Outcome(t testing.TB, s Schema, text []byte) (*runtime.Runtime, [][]byte) {
 	}
 	return w.replicas[0].rt, messages
 }
+
+// Ops returns what -fuzz.ops says, or n.
+func Ops(n int) int {
+	if *flagOps >= 0 {
+		return *flagOps
+	}
+	return n
+}
+
+// RandomHistories makes long histories of ops operations.
+func RandomHistories(t testing.TB, s Schema, ops int) Count {
+	t.Helper()
+	opts := (&Options{}).fill()
+	opts.Ops = ops
+	c := checker{t, must(s.erase()), opts}
+	return c.random()
+}

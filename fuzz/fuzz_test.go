@@ -15,13 +15,52 @@ func TestBags(t *testing.T) { fuzz.Check(t, bags(bag.Options{}), nil) }
 
 func FuzzBags(f *testing.F) { fuzz.Fuzz(f, bags(bag.Options{})) }
 
+// defaultChecks changes how often rapid checks, unless the command line says so.
+func defaultChecks(t *testing.T, n string) {
+	if flag.Lookup("rapid.checks").Value.String() == "100" {
+		set(t, "rapid.checks", n)
+	}
+}
+
+// short histories; TestHistories makes the long ones.
 func TestSchemas(t *testing.T) {
+	defaultChecks(t, "40")
 	for _, s := range fuzz.Schemas() {
-		t.Run(s.String(), func(t *testing.T) { fuzz.CheckSchema(t, s, nil) })
+		t.Run(s.String(), func(t *testing.T) { fuzz.CheckSchema(t, s, &fuzz.Options{Ops: -1}) })
+	}
+}
+
+// shares say how the operations of TestHistories are shared among the schemas, in percent: the cheap ones, with the small
+// states, get more of them, so that the schemas take about equal time.
+var shares = map[string]int{
+	"counter": 10, "register": 10, "mvregister": 10, "flag": 10, "flag-dw": 10, "set": 10, "map": 10, "text": 8, "list": 5,
+	"record": 5, "lazymap": 3, "objectmap": 3, "objectset": 3, "objectlist": 1, "board": 2,
+}
+
+// TestHistories makes long random histories of all schemas: 400,000 local operations, or as many as -fuzz.ops says. Each is
+// delivered to two other replicas or more; what steps touched is checked every 16 steps.
+func TestHistories(t *testing.T) {
+	all := fuzz.Ops(400_000)
+	var total fuzz.Count
+	begin := time.Now()
+	for _, s := range fuzz.Schemas() {
+		t.Run(s.String(), func(t *testing.T) {
+			n := fuzz.RandomHistories(t, s, all*shares[s.String()]/100)
+			if n.Delivered < 2*n.Ops {
+				t.Errorf("%d operations were delivered %d times", n.Ops, n.Delivered)
+			}
+			total.Add(n)
+		})
+	}
+	t.Logf("%d histories, %d local operations (%.0f a second), delivered %d times", total.Histories, total.Ops,
+		float64(total.Ops)/time.Since(begin).Seconds(), total.Delivered)
+	if total.Ops < all {
+		t.Errorf("%d operations of %d", total.Ops, all)
 	}
 }
 
 func TestLaws(t *testing.T) {
+	defaultChecks(t, "25")
 	for _, s := range fuzz.Schemas() {
 		t.Run(s.String(), func(t *testing.T) { fuzz.LawsOf(t, s, nil) })
 	}
@@ -82,7 +121,7 @@ func TestMutantsAreFound(t *testing.T) {
 			name   string
 			checks string
 			ops    int
-		}{{"rapid", "100", -1}, {"generator", "1", 5000}} {
+		}{{"rapid", "400", -1}, {"generator", "1", 5000}} {
 			t.Run(m+"/"+way.name, func(t *testing.T) {
 				set(t, "rapid.checks", way.checks)
 				begin := time.Now()

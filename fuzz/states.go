@@ -123,7 +123,7 @@ func (w *world) replace(old *replica, o runtime.Options) *replica {
 	r := w.open(old.name, o)
 	r.seat, r.kept, r.disk, r.offline, r.todo = old.seat, old.kept, old.disk, old.offline, slices.Clone(w.log)
 	w.replicas[slices.Index(w.replicas, old)] = r
-	old.rt = nil
+	old.gone = true
 	w.touched(r)
 	return r
 }
@@ -153,13 +153,16 @@ func (w *world) reopen(d *Draw) {
 		w.failf("%s: Load: %v", r.name, err)
 	}
 	if stored.Snapshot != nil {
-		w.receive(r, stored.Snapshot.State, "the snapshot on its disk")
+		w.receive(r, stored.Snapshot.State, "the snapshot on its disk", runtime.Restore())
 	}
 	for _, rec := range stored.Records {
-		w.receive(r, rec.Data, "a record on its disk")
+		w.receive(r, rec.Data, "a record on its disk", runtime.Restore())
 	}
 	r.durable, r.unkept, r.last = r.rt.Clock(), nil, old.last
 	w.tracef("%s reopens from a snapshot: %v, and %d records", r.name, stored.Snapshot != nil, len(stored.Records))
+	if r.rt.Replica() != old.rt.Replica() {
+		w.failf("%s: reopened from disk it took a new ID", r.name)
+	}
 	if c := r.rt.Clock(); !c.Equal(had) {
 		w.failf("%s: the clock was %v, after reopening from disk it is %v", r.name, had, c)
 	}
@@ -226,16 +229,7 @@ func (w *world) finish(d *Draw) {
 	}
 	for _, r := range w.replicas {
 		all.Merge(r.rt.Clock()) // a genesis transaction is in no log
-		rest := r.todo
-		r.todo = nil
-		for i := len(rest) - 1; i >= 0; i-- {
-			k := i // a replay delivers from the end
-			if !d.replay() {
-				k = d.index("rest", i+1)
-			}
-			rest[k], rest[i] = rest[i], rest[k]
-			w.receive(r, rest[i].data, rest[i].name)
-		}
+		w.deliverAll(r, d)
 		w.touched(r)
 	}
 	w.keep()
@@ -269,6 +263,33 @@ func (w *world) finish(d *Draw) {
 		w.values(first, all, true)
 	}
 	w.count.Histories++
+}
+
+// deliverAll hands over what is on its way to a replica, in an order that is drawn; in a script that stands as the steps
+// that do it.
+func (w *world) deliverAll(r *replica, d *Draw) {
+	rest := r.todo
+	r.todo = nil
+	l := &line{name: "deliver", args: []arg{{"to", r.name}}}
+	for i := len(rest) - 1; i >= 0; i-- {
+		k := i // a replay delivers from the end
+		if !d.replay() {
+			k = d.index("rest", i+1)
+		}
+		rest[k], rest[i] = rest[i], rest[k]
+		if w.script != nil {
+			l.args = append(l.args, arg{"message", rest[i].name})
+		}
+	}
+	if w.script != nil && len(rest) > 0 {
+		if r.offline {
+			w.script.steps = append(w.script.steps, &line{name: "meet", args: []arg{{"who", r.name}}})
+		}
+		w.script.steps = append(w.script.steps, l)
+	}
+	for _, m := range slices.Backward(rest) {
+		w.receive(r, m.data, m.name)
+	}
 }
 
 // mostModelled bounds the operations of a long history whose model is asked at the end.

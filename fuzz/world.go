@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"reflect"
 	"slices"
 	"strconv"
@@ -65,7 +66,8 @@ type Count struct {
 	Compared  int // pairs of replicas with equal clocks, in long histories
 }
 
-func (c *Count) add(o Count) {
+// Add adds what another run did.
+func (c *Count) Add(o Count) {
 	c.Histories += o.Histories
 	c.Steps += o.Steps
 	c.Ops += o.Ops
@@ -109,6 +111,7 @@ type replica struct {
 	wrong   error        // what was wrong with that
 	own     []runtime.Update
 	offline bool
+	gone    bool // replaced by another runtime
 	dirty   bool
 
 	kept    bool             // on disk
@@ -141,6 +144,7 @@ func newWorld(s *subject, m mode) *world {
 func (w *world) open(name string, o runtime.Options) *replica {
 	r := &replica{name: name, opts: o}
 	o.Logger = slog.New(watchful{slog.DiscardHandler, r})
+	o.Rand = rand.NewChaCha8([32]byte{byte(w.opened), byte(w.opened >> 8), byte(w.opened >> 16)})
 	rt, h, err := w.s.open(&o)
 	if err != nil {
 		w.failf("Open: %v", err)
@@ -287,7 +291,7 @@ func (w *world) settle(now bool) {
 	w.unsaid = 0
 	for _, r := range w.dirty {
 		r.dirty = false
-		if r.rt != nil {
+		if !r.gone {
 			w.check(r)
 		}
 	}
@@ -425,9 +429,9 @@ func (w *world) unchanged(r *replica, was snapshot, by string) {
 }
 
 // receive hands an update to r, which must take it.
-func (w *world) receive(r *replica, data []byte, what string) runtime.Result {
+func (w *world) receive(r *replica, data []byte, what string, opts ...runtime.TxOption) runtime.Result {
 	given := slices.Clone(data)
-	res, err := r.rt.Receive(given, runtime.From("fuzz"))
+	res, err := r.rt.Receive(given, append(opts, runtime.From("fuzz"))...)
 	if err != nil {
 		w.failf("%s receives %s: %v", r.name, what, err)
 	}
