@@ -96,15 +96,27 @@ func (w *OpWriter) Apply(n int) error {
 	if err := w.node.obj.Apply(op); err != nil {
 		return err
 	}
-	w.record(n)
+	w.Commit(n)
 	return nil
 }
 
 // Commit ends the operation, which takes n dots, without calling the object's Apply: the caller changes the state
 // itself, exactly as Apply would. It is for objects whose local path is hot.
 func (w *OpWriter) Commit(n int) {
+	tx := &w.rt.tx
 	w.rt.touch(w.node)
-	w.record(n)
+	k := len(tx.recs)
+	if k == cap(tx.recs) {
+		tx.recs = append(tx.recs, opRecord{})
+	}
+	tx.recs = tx.recs[:k+1]
+	rec := &tx.recs[k]
+	if rec.node != w.node {
+		rec.node = w.node
+	}
+	rec.dots, rec.start, rec.end = n, w.start, len(tx.ops)
+	tx.sealed, tx.named = len(tx.ops), len(tx.reps)
+	tx.dots += uint64(n)
 }
 
 // Stamp returns the stamp of the operation's first dot.
@@ -126,22 +138,6 @@ func (w *OpWriter) Removed(target LocalDot, n uint64) {
 	}
 	e.by.Rep, e.by.Seq, e.target.Rep, e.target.Seq = w.dot.Rep, w.dot.Seq, target.Rep, target.Seq
 	e.n, e.shape = n, shapeRange
-}
-
-func (w *OpWriter) record(n int) {
-	tx := &w.rt.tx
-	k := len(tx.recs)
-	if k == cap(tx.recs) {
-		tx.recs = append(tx.recs, opRecord{})
-	}
-	tx.recs = tx.recs[:k+1]
-	rec := &tx.recs[k]
-	if rec.node != w.node {
-		rec.node = w.node
-	}
-	rec.dots, rec.start, rec.end = n, w.start, len(tx.ops)
-	tx.sealed, tx.named = len(tx.ops), len(tx.reps)
-	tx.dots += uint64(n)
 }
 
 // opRecord is one operation of the open transaction; its payload is ops[start:end].
