@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -86,6 +87,8 @@ type peerOptions struct {
 	dial     *ws.DialOptions
 }
 
+var joined atomic.Int64
+
 func newDocument(t testing.TB) (*runtime.Runtime, crdt.Text) {
 	t.Helper()
 	rt, err := runtime.New(&runtime.Options{Kinds: crdt.Kinds()})
@@ -124,6 +127,9 @@ func joinOver(t testing.TB, link providers.Link, o peerOptions) *peer {
 		o.document = "doc"
 	}
 	o.mux.Token = []byte(o.token)
+	if joined.Add(1)%2 == 0 { // every other one follows the document's log
+		o.options.Follow = &providers.Follower{}
+	}
 	p.conn, err = providers.NewConn(link, &providers.ConnOptions{Mux: o.mux, Handle: func(c *providers.Conn, e providers.Event) {
 		if _, ok := e.(providers.Admitted); ok {
 			c.Do(func(m *providers.Mux) {
@@ -163,7 +169,7 @@ func (p *peer) leave() {
 // await returns the first event of a type that fn takes.
 func await[E providers.Event](p *peer, fn func(E) bool) E {
 	p.t.Helper()
-	late := time.AfterFunc(10*time.Second, func() {
+	late := time.AfterFunc(patience, func() {
 		p.mu.Lock()
 		p.events = append(p.events, nil)
 		p.mu.Unlock()
@@ -223,11 +229,14 @@ func (p *peer) saved() {
 	})
 }
 
+// patience is how long a test waits for what has to happen.
+const patience = 30 * time.Second
+
 func eventually(t testing.TB, what string, fn func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !fn(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience); !fn(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("not within 10 s: %s", what)
+			t.Fatalf("not within %v: %s", patience, what)
 		}
 	}
 }
