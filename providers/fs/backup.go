@@ -5,6 +5,8 @@ package fs
 import (
 	"context"
 	"io"
+
+	bolt "go.etcd.io/bbolt"
 )
 
 // Backup writes a copy of the data file as it is at the moment of the call to w, while everything else goes on. It is a whole
@@ -18,21 +20,16 @@ func (s *Store) Backup(ctx context.Context, w io.Writer) error {
 	defer s.calls.Done()
 	s.backups.Lock()
 	defer s.backups.Unlock()
-	s.handle.RLock()
-	tx, err := s.handle.db.Begin(false)
-	if err != nil {
-		s.handle.RUnlock()
+	if err := s.copyTo(&contextWriter{ctx, w}); err != nil || s.queue.failure() != nil {
 		return err
 	}
-	defer s.handle.RUnlock()
-	defer tx.Rollback()
-	if s.queue.failure() == nil {
-		if err := s.newMark(ctx); err != nil {
-			return err
-		}
-	}
-	return guarded(func() error {
-		_, err := tx.WriteTo(&contextWriter{ctx, w})
+	// From here on the original differs from the copy. Not earlier: to write may have to wait for the copy's transaction.
+	return s.remark(s.markNow(), func(write func(tx *bolt.Tx) error) error { return s.change(ctx, change{write: write}) })
+}
+
+func (s *Store) copyTo(w io.Writer) error {
+	return s.view(func(tx *bolt.Tx) error {
+		_, err := tx.WriteTo(w)
 		return err
 	})
 }

@@ -4,7 +4,6 @@ package fs
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -19,28 +18,34 @@ import (
 //
 //	count  u64
 //	id     16   random, of the opening
-//	mark   16   random; new with each opening and each backup, and in the owner file too
+//	mark   16   random; new with each opening, backup and compaction, and in the owner file too
 //	clean  u8   1: ended by Close
+//	owner  u64, u64   inode and ctime of the owner file; it was written before
 type bootRecord struct {
 	count    uint64
 	id, mark uuid.UUID
 	clean    bool
+	owner    fileStamp // without its size
 }
 
 func (b *bootRecord) payload() []byte {
 	out := binary.BigEndian.AppendUint64(nil, b.count)
 	out = append(append(out, b.id[:]...), b.mark[:]...)
 	if b.clean {
-		return append(out, 1)
+		out = append(out, 1)
+	} else {
+		out = append(out, 0)
 	}
-	return append(out, 0)
+	out = binary.BigEndian.AppendUint64(out, b.owner.Inode)
+	return binary.BigEndian.AppendUint64(out, uint64(b.owner.Changed))
 }
 
 func (b *bootRecord) parse(p []byte) error {
-	if len(p) != 41 || p[40] > 1 {
+	if len(p) != 57 || p[40] > 1 {
 		return errForm
 	}
-	*b = bootRecord{binary.BigEndian.Uint64(p), uuid.UUID(p[8:24]), uuid.UUID(p[24:40]), p[40] == 1}
+	owner := fileStamp{Inode: binary.BigEndian.Uint64(p[41:]), Changed: int64(binary.BigEndian.Uint64(p[49:]))}
+	*b = bootRecord{binary.BigEndian.Uint64(p), uuid.UUID(p[8:24]), uuid.UUID(p[24:40]), p[40] == 1, owner}
 	return nil
 }
 
@@ -244,31 +249,52 @@ func (s *Store) beginBoot() error {
 		s.log.Warn("weft: this store was not closed; all checksums will be verified", "dir", s.dir)
 	}
 	next := bootRecord{count: s.mu.mark.count + 1}
-	var err1, err2 error
-	next.id, err1 = uuid.NewRandom()
-	next.mark, err2 = uuid.NewRandom()
-	if err := errors.Join(err1, err2); err != nil {
+	var err error
+	if next.id, err = uuid.NewRandom(); err != nil {
 		return err
 	}
-	if err := s.direct(func(tx *bolt.Tx) error {
-		if moved != "" {
-			if err := tx.DeleteBucket(loanSpace.name); err != nil {
-				return err
+	if err := s.remark(next, func(write func(tx *bolt.Tx) error) error {
+		return s.direct(func(tx *bolt.Tx) error {
+			if moved != "" {
+				if err := tx.DeleteBucket(loanSpace.name); err != nil {
+					return err
+				}
+				if _, err := tx.CreateBucket(loanSpace.name); err != nil {
+					return err
+				}
 			}
-			if _, err := tx.CreateBucket(loanSpace.name); err != nil {
-				return err
-			}
-		}
-		if err := s.removeStray(tx); err != nil {
-			return err
-		}
-		return putBoot(tx, &next)
+			return errors.Join(s.removeStray(tx), write(tx))
+		})
 	}); err != nil {
 		return err
 	}
-	s.mu.mark = next
 	s.mu.boot.Count, s.mu.boot.ID, s.mu.boot.Moved = next.count, next.id, moved
-	return s.noteOpen(next.mark)
+	return nil
+}
+
+// remark gives a boot record a new mark, writes that into the owner file and, in a transaction, into the data file. A crash
+// between the two looks like a copy, which costs replica IDs and nothing else.
+func (s *Store) remark(b bootRecord, transact func(write func(tx *bolt.Tx) error) error) (err error) {
+	if b.mark, err = uuid.NewRandom(); err != nil {
+		return err
+	}
+	if b.owner, err = s.noteOpen(b.mark); err != nil {
+		return err
+	}
+	b.clean = false
+	if err := transact(func(tx *bolt.Tx) error { return putBoot(tx, &b) }); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.mu.mark = b
+	s.mu.Unlock()
+	return nil
+}
+
+func (s *Store) markNow() bootRecord {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.mu.mark
 }
 
 // removeStray removes parts of snapshots that were never completed.
@@ -319,23 +345,4 @@ func (s *Store) endBoot() error {
 	}
 	s.mu.mark = b
 	return nil
-}
-
-// newMark makes the file differ from a copy that is being made of it.
-func (s *Store) newMark(ctx context.Context) error {
-	mark, err := uuid.NewRandom()
-	if err != nil {
-		return err
-	}
-	s.mu.RLock()
-	b := s.mu.mark
-	s.mu.RUnlock()
-	b.mark = mark
-	if err := s.change(ctx, change{write: func(tx *bolt.Tx) error { return putBoot(tx, &b) }}); err != nil {
-		return err
-	}
-	s.mu.Lock()
-	s.mu.mark = b
-	s.mu.Unlock()
-	return s.noteOpen(mark)
 }

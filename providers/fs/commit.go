@@ -275,7 +275,7 @@ func (s *Store) transact(fn func(tx *bolt.Tx) error) error {
 			}
 		}()
 		id = tx.ID()
-		s.handle.db.AllocSize = int(min(max(tx.Size()/4, leastAlloc), mostAlloc))
+		s.handle.db.AllocSize = int(min(max(tx.Size()/2, leastAlloc), mostAlloc))
 		if own = fn(tx); own != nil {
 			return nil
 		}

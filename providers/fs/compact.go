@@ -34,9 +34,15 @@ func (s *Store) Compact(ctx context.Context) error {
 // compact runs in the committer, or while that does not run. An error before the new file is in place leaves everything as it
 // was.
 func (s *Store) compact(ctx context.Context) error {
-	before := s.size()
-	if free, _, err := freeSpace(s.dir); err == nil && free < before {
-		return fmt.Errorf("%w: the disk has %d bytes left, and a second file may need %d", providers.ErrStoreFull, free, before)
+	var before, live int64
+	if err := s.view(func(tx *bolt.Tx) error {
+		before, live = tx.Size(), s.used(tx)
+		return nil
+	}); err != nil {
+		return err
+	}
+	if free, _, err := freeSpace(s.dir); err == nil && free < live {
+		return fmt.Errorf("%w: the disk has %d bytes left, and a second file may need %d", providers.ErrStoreFull, free, live)
 	}
 	temp := filepath.Join(s.dir, newFile)
 	if err := s.copyLive(ctx, temp); err != nil {
@@ -44,6 +50,9 @@ func (s *Store) compact(ctx context.Context) error {
 	}
 	if err := s.swap(temp); err != nil {
 		return err
+	}
+	if err := s.remark(s.markNow(), s.direct); err != nil { // another file than the owner file says
+		return s.fail(fmt.Errorf("after compaction: %w", err))
 	}
 	s.log.Info("weft: the store was compacted", "dir", s.dir, "before", before, "after", s.size())
 	return nil
@@ -122,5 +131,5 @@ func (s *Store) swap(temp string) error {
 	if err = errors.Join(err, e); err != nil {
 		return s.fail(fmt.Errorf("after compaction (%d %% free): %w", free, err))
 	}
-	return s.noteOpen(s.mu.mark.mark)
+	return nil
 }

@@ -90,8 +90,8 @@ func (s *Store) boltOptions(size int64) *bolt.Options {
 	return &o
 }
 
-// The file grows by a quarter, within these bounds: growing syncs it.
-const leastAlloc, mostAlloc = 256 << 10, 16 << 20
+// The file grows by half, within these bounds: growing syncs it.
+const leastAlloc, mostAlloc = 1 << 20, 16 << 20
 
 // createIfMissing makes the data file where there is none. It is made under another name: one that was cut short is never
 // opened.

@@ -92,18 +92,21 @@ func (s *Store) writeOwner(o *ownerRecord) error {
 	return replaceFile(temp, path)
 }
 
-// noteOpen writes who has the store open.
-func (s *Store) noteOpen(mark uuid.UUID) error {
+// noteOpen writes who has the store open, and returns how the owner file looks from outside.
+func (s *Store) noteOpen(mark uuid.UUID) (fileStamp, error) {
 	host, _ := os.Hostname()
 	program, _ := os.Executable()
-	stamp, err := s.stamp()
+	stamp, err := s.stamp(dataFile)
 	if err != nil {
-		return err
+		return fileStamp{}, err
 	}
-	return s.writeOwner(&ownerRecord{
+	if err := s.writeOwner(&ownerRecord{
 		Owner: Owner{os.Getpid(), host, filepath.Base(program), time.Now().UTC().Truncate(time.Second)},
 		Mark:  mark, Stamp: stamp,
-	})
+	}); err != nil {
+		return fileStamp{}, err
+	}
+	return s.stamp(ownerFile)
 }
 
 // noteClosed writes how the data file was left. Without it the next opening takes the end for a crash.
@@ -113,7 +116,7 @@ func (s *Store) noteClosed() {
 	}
 	o, err := s.readOwner()
 	if err == nil && o.Mark == s.mu.mark.mark {
-		if o.Stamp, err = s.stamp(); err == nil {
+		if o.Stamp, err = s.stamp(dataFile); err == nil {
 			o.Closed = true
 			err = s.writeOwner(&o)
 		}
@@ -123,8 +126,8 @@ func (s *Store) noteClosed() {
 	}
 }
 
-func (s *Store) stamp() (fileStamp, error) {
-	return stampOf(filepath.Join(s.dir, dataFile))
+func (s *Store) stamp(name string) (fileStamp, error) {
+	return stampOf(filepath.Join(s.dir, name))
 }
 
 // moved says why the data file is not the one that was last open here, or an earlier state of it; "": it is.
@@ -136,10 +139,12 @@ func (s *Store) moved(b *bootRecord) string {
 	if err != nil {
 		return fmt.Sprintf("nothing says who had it open last: %v", err)
 	}
-	now, err := s.stamp()
+	now, err1 := s.stamp(dataFile)
+	owner, err2 := s.stamp(ownerFile)
+	owner.Size = 0
 	switch {
-	case err != nil:
-		return err.Error()
+	case errors.Join(err1, err2) != nil:
+		return errors.Join(err1, err2).Error()
 	case o.Mark != b.mark:
 		return "it is of another time than the owner file"
 	case o.Stamp.Inode != now.Inode:
@@ -148,6 +153,8 @@ func (s *Store) moved(b *bootRecord) string {
 		return "it was closed, and this state was not"
 	case o.Closed && o.Stamp != now:
 		return "it was changed since it was closed"
+	case !o.Closed && owner != b.owner:
+		return "the owner file is a copy, or an earlier one"
 	}
 	return ""
 }

@@ -31,7 +31,7 @@ func (s *Store) Snapshot(ctx context.Context, name string, x *providers.Snapshot
 	if err != nil {
 		return err
 	}
-	if err := s.checkSnapshot(name, x); err != nil {
+	if err := s.checkSnapshot(name, x, nil); err != nil {
 		return err
 	}
 	w := &snapshotWriter{s: s, name: name, x: x, id: s.queue.number()}
@@ -43,9 +43,9 @@ func (s *Store) Snapshot(ctx context.Context, name string, x *providers.Snapshot
 	return nil
 }
 
-// checkSnapshot returns nil if x may replace the present snapshot.
-func (s *Store) checkSnapshot(name string, x *providers.Snapshot) error {
-	clock, d, err := s.snapshotClock(name)
+// checkSnapshot returns nil if x may replace the present snapshot. It reads in tx, or in a transaction of its own.
+func (s *Store) checkSnapshot(name string, x *providers.Snapshot, tx *bolt.Tx) error {
+	clock, d, err := s.snapshotClock(name, tx)
 	if err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ func (w *snapshotWriter) publish(ctx context.Context) error {
 	return s.change(ctx, change{
 		removes: true,
 		write: func(tx *bolt.Tx) error {
-			if err := s.checkSnapshot(w.name, w.x); err != nil { // again: another one may have come first
+			if err := s.checkSnapshot(w.name, w.x, tx); err != nil { // again: another one may have come first
 				return err
 			}
 			if err := w.putParts(tx, w.written, w.header.chunks); err != nil {

@@ -449,21 +449,26 @@ func (s *Store) release() (err error) {
 	return err
 }
 
-// snapshotClock returns the clock of the newest snapshot, nil where there is none, and what the index says.
-func (s *Store) snapshotClock(name string) (clock vclock.Clock, d document, err error) {
-	r := reader{s: s, ctx: context.Background(), name: name, report: true}
+// snapshotClock returns the clock of the newest snapshot, nil where there is none, and what the index says. It reads in tx, or
+// in one of its own.
+func (s *Store) snapshotClock(name string, tx *bolt.Tx) (clock vclock.Clock, d document, err error) {
+	r := reader{s: s, ctx: context.Background(), name: name, report: true, tx: tx}
 	if err := r.locate(); err != nil || r.doc.newest.id == 0 {
 		return nil, r.doc, err
 	}
-	fault := s.view(func(tx *bolt.Tx) error {
+	read := func(tx *bolt.Tx) error {
 		r.tx = tx
 		var h snapshotHeader
 		if h, err = r.header(r.doc.newest); err == nil {
 			clock, err = h.decodeClock()
 		}
 		return nil
-	})
-	if fault != nil {
+	}
+	if tx != nil {
+		_ = read(tx) // its error is err
+		return clock, r.doc, err
+	}
+	if fault := s.view(read); fault != nil {
 		err = r.damage(0, 0, 0, fault)
 	}
 	return clock, r.doc, err

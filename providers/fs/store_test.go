@@ -117,10 +117,11 @@ func damageBytes(t testing.TB, dir string, what []byte) {
 }
 
 func TestStore(t *testing.T) {
+	fewerChecks(t, "40")
 	providertest.TestStore(t, newStoreBackend(nil))
 }
 
-// fewerChecks is for the second run of a suite.
+// fewerChecks is for disks, which sync slowly; a number that was asked for stays.
 func fewerChecks(t *testing.T, n string) {
 	f := flag.Lookup("rapid.checks")
 	before := f.Value.String()
@@ -132,7 +133,7 @@ func fewerChecks(t *testing.T, n string) {
 }
 
 func TestStoreInSmallBatches(t *testing.T) {
-	fewerChecks(t, "20")
+	fewerChecks(t, "15")
 	providertest.TestStore(t, newStoreBackend(&fs.StoreOptions{BatchBytes: 4096, QueueBytes: 4096, ScrubEvery: -1}))
 }
 
@@ -275,3 +276,8 @@ func TestStoreVerify(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+var (
+	storeRounds = flag.Int("storerounds", 20, "how often TestStoreKilled kills")
+	storeImages = flag.Int("storeimages", 400, "crash images of TestStoreCrashImages; 0: some of every prefix")
+)
