@@ -257,7 +257,7 @@ func anchors(text string) (out []string) {
 
 // packages are those whose names documents may use, by directory.
 var packages = map[string]string{".": "weft", "vclock": "vclock", "runtime": "runtime", "crdt": "crdt",
-	"providers": "providers"}
+	"providers": "providers", "fuzz": "fuzz"}
 
 // names holds what packages export: "crdt.Text", "crdt.Text.Insert".
 type names struct {
@@ -378,7 +378,7 @@ func (n *names) has(typ, member string) bool {
 }
 
 var (
-	ofPackage = regexp.MustCompile(`\b(weft|vclock|runtime|crdt|providers)\.([A-Z]\w*)(?:\[[^\]\n]*\])?(?:\.([A-Z]\w*))?`)
+	ofPackage = regexp.MustCompile(`\b(weft|vclock|runtime|crdt|providers|fuzz)\.([A-Z]\w*)(?:\[[^\]\n]*\])?(?:\.([A-Z]\w*))?`)
 	ofType    = regexp.MustCompile("`\\*?([A-Z]\\w*)\\.([A-Z]\\w*)(?:\\([^`]*)?`")
 )
 

@@ -1,0 +1,150 @@
+package fuzz_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/seed1312cc15/weft/fuzz"
+)
+
+// The worked examples of the papers, as scripts: what they say a document shows is what it shows.
+
+type example struct {
+	name   string // paper and section
+	schema string
+	script string
+	shows  []string // JSON of the root; any of them
+}
+
+const (
+	threeReplicas = "join name=A id=1\njoin name=B id=2\njoin name=C id=3\n"
+	fugue         = "Weidner, Gentle, Kleppmann, The Art of the Fugue (arXiv:2305.00583)"
+	orset         = "Shapiro, Preguiça, Baquero, Zawirski, A comprehensive study (Inria RR-7506)"
+	dynam         = "DeCandia et al., Dynamo (SOSP 2007)"
+)
+
+var examples = []example{
+	{fugue + ", section 1: a shopping list, two insert at one place, forward", "text", `
+edit writer=A is=m1
+  type text="Shopping"
+deliver to=B message=m1
+edit writer=A is=m2
+  insert at=8 text="e"
+  insert at=9 text="g"
+  insert at=10 text="g"
+  insert at=11 text="s"
+edit writer=B is=m3
+  insert at=8 text="b"
+  insert at=9 text="r"
+  insert at=10 text="e"
+  insert at=11 text="a"
+  insert at=12 text="d"
+`, []string{`"Shoppingeggsbread"`, `"Shoppingbreadeggs"`}},
+	{fugue + ", backward interleaving: each inserts in front of its last character", "text", `
+edit writer=A is=m1
+  insert at=0 text="s"
+  insert at=0 text="g"
+  insert at=0 text="g"
+  insert at=0 text="e"
+edit writer=B is=m2
+  insert at=0 text="d"
+  insert at=0 text="a"
+  insert at=0 text="e"
+  insert at=0 text="r"
+  insert at=0 text="b"
+`, []string{`"eggsbread"`, `"breadeggs"`}},
+	{fugue + ", one goes back to the start of its own insertion", "text", `
+edit writer=A is=m1
+  insert at=0 text="Jane"
+  insert at=0 text="Dear "
+edit writer=B is=m2
+  insert at=0 text="Bob"
+`, []string{`"Dear JaneBob"`, `"BobDear Jane"`}},
+	{fugue + ", non-interleaving: three writers at one place, forward, backward and both", "text", `
+edit writer=A is=m1
+  insert at=0 text="a"
+  insert at=1 text="a"
+  insert at=0 text="a"
+edit writer=B is=m2
+  insert at=0 text="b"
+  insert at=0 text="b"
+  insert at=2 text="b"
+edit writer=C is=m3
+  insert at=0 text="c"
+  insert at=1 text="c"
+  insert at=2 text="c"
+`, []string{`"aaabbbccc"`, `"aaacccbbb"`, `"bbbaaaccc"`, `"bbbcccaaa"`, `"cccaaabbb"`, `"cccbbbaaa"`}},
+	{orset + ", section 3.3.5: an add wins over a concurrent remove", "set", `
+edit writer=A is=m1
+  add element=a
+deliver to=B message=m1
+edit writer=B is=m2
+  remove element=a
+edit writer=A is=m3
+  add element=a
+`, []string{`["a"]`}},
+	{orset + ", section 3.3.5: a remove takes every add that its writer had seen, and no other", "set", `
+edit writer=A is=m1
+  add element=a
+edit writer=B is=m2
+  add element=a
+deliver to=C message=m1
+edit writer=C is=m3
+  remove element=a
+deliver to=A message=m3
+edit writer=A is=m4
+  add element=b
+`, []string{`["a","b"]`}},
+	{orset + ", section 3.3.5: what all had seen goes for good, whatever comes late", "set", `
+edit writer=A is=m1
+  add element=a
+edit writer=B is=m2
+  add element=a
+deliver to=C message=m1 message=m2
+edit writer=C is=m3
+  remove element=a
+`, []string{`[]`, `null`}},
+	{dynam + ", section 4.4, figure 3: D3 and D4 are both kept, and D5 replaces both", "mvregister", `
+edit writer=A is=m1
+  set value=D1
+edit writer=A is=m2
+  set value=D2
+deliver to=B message=m1 message=m2
+deliver to=C message=m1 message=m2
+edit writer=B is=m3
+  set value=D3
+edit writer=C is=m4
+  set value=D4
+`, []string{`["D3","D4"]`}},
+	{dynam + ", section 4.4, figure 3: the client that reads both reconciles them", "mvregister", `
+edit writer=A is=m2
+  set value=D2
+deliver to=B message=m2
+deliver to=C message=m2
+edit writer=B is=m3
+  set value=D3
+edit writer=C is=m4
+  set value=D4
+deliver to=A message=m3 message=m4
+edit writer=A is=m5
+  set value=D5
+`, []string{`["D5"]`}},
+}
+
+func TestExamplesOfPapers(t *testing.T) {
+	for _, e := range examples {
+		t.Run(e.name, func(t *testing.T) {
+			i := slices.IndexFunc(fuzz.Schemas(), func(s fuzz.Schema) bool { return s.String() == e.schema })
+			rt, _ := fuzz.Outcome(t, fuzz.Schemas()[i], []byte(fmt.Sprintf("schema %s\n%s%s", e.schema, threeReplicas, e.script)))
+			got, err := json.Marshal(rt.Export()["x"])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Contains(e.shows, string(got)) {
+				t.Errorf("it shows %s, not %v", got, e.shows)
+			}
+		})
+	}
+}
