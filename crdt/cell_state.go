@@ -3,6 +3,7 @@ package crdt
 import (
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/seed1312cc15/weft/runtime"
 )
@@ -16,15 +17,20 @@ import (
 // but lacks was replaced there. This is the multi-value register of Shapiro, Preguiça, Baquero and Zawirski (Inria
 // RR-7506, section 3.2.2) with one dot instead of a version vector for each value, as in the optimised observed-remove
 // set of Bieniusa and others (arXiv:1210.3368).
+//
+// It is 96 bytes: a document may have millions. What only an open transaction needs is apart.
 type cellState struct {
 	node    *runtime.Node
-	flag    bool // values are bools
 	entries []writeEntry
-	was     []writeEntry // before the open transaction, if dirty
-	dirty   bool
+	open    *openCell     // set while a transaction has changed it
 	one     [1]writeEntry // what entries lies in while it holds no more
 	obs     runtime.Observers[rawCellChange]
 }
+
+// openCell has the entries as they were before the open transaction.
+type openCell struct{ was []writeEntry }
+
+var openCells = sync.Pool{New: func() any { return new(openCell) }}
 
 // rawCellChange is an event of a cell before it is decoded.
 type rawCellChange struct {
@@ -32,21 +38,23 @@ type rawCellChange struct {
 	before, after rawValues
 }
 
-func newCell(n *runtime.Node) runtime.Object { return newCellState(n, false) }
-
-func newFlagCell(n *runtime.Node) runtime.Object { return newCellState(n, true) }
-
-func newCellState(n *runtime.Node, flag bool) *cellState {
-	c := &cellState{node: n, flag: flag}
+func newCell(n *runtime.Node) runtime.Object {
+	c := &cellState{node: n}
 	c.entries = c.one[:0]
 	return c
 }
 
+// flag reports whether values are bools.
+func (c *cellState) flag() bool {
+	k := c.node.Kind()
+	return k == kindFlag || k == kindFlagDW
+}
+
 // change notes the entries as they are before the first change of a transaction.
 func (c *cellState) change() {
-	if !c.dirty {
-		c.dirty = true
-		c.was = append(c.was[:0], c.entries...)
+	if c.open == nil {
+		c.open = openCells.Get().(*openCell)
+		c.open.was = append(c.open.was[:0], c.entries...)
 	}
 }
 
@@ -119,7 +127,7 @@ func (c *cellState) Apply(op *runtime.Op) error {
 // readValue reads one value; a flag's that is no bool is malformed.
 func (c *cellState) readValue(r *runtime.Reader) []byte {
 	val := r.Value("value")
-	if c.flag && r.Err() == nil && val[0]|1 != cborTrue {
+	if r.Err() == nil && c.flag() && val[0]|1 != cborTrue {
 		r.Fail("flag", runtime.ErrCorrupt)
 	}
 	return val
@@ -231,21 +239,21 @@ func (c *cellState) read(r *runtime.StateReader) ([]writeEntry, error) {
 
 // Rollback implements runtime.Object.
 func (c *cellState) Rollback() {
-	if c.dirty {
+	if c.open != nil {
 		clear(c.entries)
-		c.entries = append(c.entries[:0], c.was...)
+		c.entries = append(c.entries[:0], c.open.was...)
 		c.settle()
 	}
 }
 
 // Commit implements runtime.Object.
 func (c *cellState) Commit(cm *runtime.Commit) {
-	if !c.dirty {
+	if c.open == nil {
 		return
 	}
 	if c.obs.Active() {
 		rt := c.node.Runtime()
-		e := rawCellChange{cm.Meta(), captureValues(rt, c.was), captureValues(rt, c.entries)}
+		e := rawCellChange{cm.Meta(), captureValues(rt, c.open.was), captureValues(rt, c.entries)}
 		if !e.before.equal(e.after) {
 			c.obs.Emit(cm, e)
 		}
@@ -255,12 +263,14 @@ func (c *cellState) Commit(cm *runtime.Commit) {
 
 // settle ends a transaction; it gives back what many concurrent values took.
 func (c *cellState) settle() {
-	clear(c.was)
-	c.was, c.dirty = c.was[:0], false
+	clear(c.open.was)
+	if cap(c.open.was) <= 64 {
+		openCells.Put(c.open)
+	}
+	c.open = nil
 	if len(c.entries) <= 1 && cap(c.entries) > 1 {
 		c.one = [1]writeEntry{}
 		c.entries = append(c.one[:0], c.entries...)
-		c.was = nil
 	}
 }
 
@@ -297,11 +307,11 @@ func (c *cellState) Check() error {
 		if err := runtime.ValidValue(e.val); err != nil {
 			return fmt.Errorf("invariant 2: entry of %v: %w", rt.Dot(e.Dot), err)
 		}
-		if c.flag && (len(e.val) != 1 || e.val[0]|1 != cborTrue) {
+		if c.flag() && (len(e.val) != 1 || e.val[0]|1 != cborTrue) {
 			return fmt.Errorf("invariant 2: entry of %v is no bool", rt.Dot(e.Dot))
 		}
 	}
-	if c.dirty {
+	if c.open != nil {
 		return fmt.Errorf("a transaction was left open")
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"math/big"
 	"math/bits"
 	"slices"
+	"sync"
 
 	"github.com/seed1312cc15/weft/runtime"
 )
@@ -27,10 +28,17 @@ type counterState struct {
 	node *runtime.Node
 	rows []counterRow
 	sum  wide
-	undo []counterUndo
-	was  wide // sum before the open transaction, if undo is not empty
+	open *openCounter // set while a transaction has changed it
 	obs  runtime.Observers[CounterEvent]
 }
+
+// openCounter is what an open transaction needs to be undone and told.
+type openCounter struct {
+	undo []counterUndo
+	was  wide // the sum before
+}
+
+var openCounters = sync.Pool{New: func() any { return new(openCounter) }}
 
 // counterRow is what one replica added. An end is 1 + the seq of an addition; 0 means none.
 type counterRow struct {
@@ -62,15 +70,16 @@ func (c *counterState) find(rep runtime.Rep) (int, bool) {
 
 // row returns the row of a replica to be changed, making it if it is new, and notes how it was.
 func (c *counterState) row(rep runtime.Rep) *counterRow {
-	if len(c.undo) == 0 {
-		c.was = c.sum
+	if c.open == nil {
+		c.open = openCounters.Get().(*openCounter)
+		c.open.was = c.sum
 	}
 	i, ok := c.find(rep)
 	if ok {
-		c.undo = append(c.undo, counterUndo{row: c.rows[i]})
+		c.open.undo = append(c.open.undo, counterUndo{row: c.rows[i]})
 	} else {
 		c.rows = slices.Insert(c.rows, i, counterRow{rep: rep})
-		c.undo = append(c.undo, counterUndo{counterRow{rep: rep}, true})
+		c.open.undo = append(c.open.undo, counterUndo{counterRow{rep: rep}, true})
 	}
 	return &c.rows[i]
 }
@@ -227,8 +236,11 @@ func readRow(r *runtime.StateReader) (row counterRow) {
 
 // Rollback implements runtime.Object.
 func (c *counterState) Rollback() {
-	for i := len(c.undo) - 1; i >= 0; i-- {
-		u := &c.undo[i]
+	if c.open == nil {
+		return
+	}
+	for i := len(c.open.undo) - 1; i >= 0; i-- {
+		u := &c.open.undo[i]
 		at, _ := c.find(u.row.rep)
 		if u.new {
 			c.rows = slices.Delete(c.rows, at, at+1)
@@ -236,27 +248,35 @@ func (c *counterState) Rollback() {
 			c.rows[at] = u.row
 		}
 	}
-	if len(c.undo) > 0 {
-		c.sum = c.was
+	c.sum = c.open.was
+	c.settle()
+}
+
+// settle ends a transaction.
+func (c *counterState) settle() {
+	if cap(c.open.undo) <= 64 {
+		c.open.undo = c.open.undo[:0]
+		openCounters.Put(c.open)
 	}
-	c.undo = c.undo[:0]
+	c.open = nil
 }
 
 // Commit implements runtime.Object.
 func (c *counterState) Commit(cm *runtime.Commit) {
-	if len(c.undo) > 0 && c.was != c.sum && c.obs.Active() {
+	if c.open == nil {
+		return
+	}
+	if c.open.was != c.sum && c.obs.Active() {
 		e := CounterEvent{Meta: cm.Meta()}
 		if e.Value, e.Err = c.sum.value(); e.Err == nil {
-			e.Delta, e.Err = c.sum.minus(c.was).value()
+			e.Delta, e.Err = c.sum.minus(c.open.was).value()
 		}
 		if e.Err != nil {
 			e.Value = 0
 		}
 		c.obs.Emit(cm, e)
 	}
-	if c.undo = c.undo[:0]; cap(c.undo) > 64 {
-		c.undo = nil
-	}
+	c.settle()
 }
 
 // Export implements runtime.Object: the value as a number; one that is out of range as {"$int": decimal digits}.
@@ -283,7 +303,7 @@ func (c *counterState) Check() error {
 	if sum != c.sum {
 		return fmt.Errorf("invariant 2: the sum is %v, kept is %v", sum, c.sum)
 	}
-	if len(c.undo) > 0 {
+	if c.open != nil {
 		return fmt.Errorf("a transaction was left open")
 	}
 	return nil

@@ -27,8 +27,8 @@ func valueKinds() []runtime.Kind {
 		{Name: kindCounter, New: newCounterState},
 		{Name: kindRegister, New: newCell},
 		{Name: kindMVRegister, New: newCell},
-		{Name: kindFlag, New: newFlagCell},
-		{Name: kindFlagDW, New: newFlagCell},
+		{Name: kindFlag, New: newCell},
+		{Name: kindFlagDW, New: newCell},
 		{Name: kindSet, New: newSetState},
 		{Name: kindMap, New: newMapState},
 	}

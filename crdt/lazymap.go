@@ -15,14 +15,17 @@ const kindLazyMap = "lazymap"
 // Text, ObjectMap[...], ...) or a struct of them. It is the map for counters by name, texts by language and the like.
 //
 //   - Concurrent first uses of a key meet in one object: nothing is lost, nobody wins.
-//   - Taking a key for reading or writing changes nothing; a key counts as present while its object differs from the
-//     initial one.
+//   - Taking a key for reading or writing changes nothing of the document.
+//   - A key counts as present while its object holds state, whatever its value: a Counter that was reset stays, as 0, and
+//     so do a Text and a List that were emptied, since they remember what was taken away. A cleared Register or flag, an
+//     emptied Set or Map, and a struct of such, go.
 //   - A key cannot be deleted: empty its object instead. Who needs deletion, or objects with an identity, uses ObjectMap.
 //
 // Keys are any comparable type that CBOR encodes; equal keys are those with equal encodings. NaN is refused.
 //
 // Cost: a key costs what its object costs, and its bytes once in a saved document and in each message. Every key ever
-// asked for with At or Has stays in memory (some 200 bytes) until the document is closed, present or not. The idea is that of
+// asked for with At stays in memory (some 200 bytes) until the document is closed, present or not; Get and Has leave
+// nothing behind. The idea is that of
 // CLazyMap in Weidner, Miller and Meiklejohn, "Composing and decomposing op-based CRDTs with semidirect products" (2020)
 // and its library Collabs.
 type LazyMap[K comparable, O any] struct{ node *runtime.Node }
@@ -69,22 +72,37 @@ func (m LazyMap[K, O]) At(tx runtime.Tx, key K) (*O, error) {
 	return bindNew[O](s, n)
 }
 
-// Has reports whether the object of a key differs from the initial one. Cost: O(1), for structs O(fields).
-func (m LazyMap[K, O]) Has(tx runtime.Tx, key K) bool {
+// Get returns the object of a key that is present, else false: it is At for reads, which leaves nothing in memory of keys
+// that are not there. Cost: O(1), for structs O(fields).
+func (m LazyMap[K, O]) Get(tx runtime.Tx, key K) (*O, bool) {
+	if n := m.find(tx, key); n != nil {
+		return BindTo[O](n), true
+	}
+	return nil, false
+}
+
+// Has reports whether a key is present. Cost: O(1), for structs O(fields).
+func (m LazyMap[K, O]) Has(tx runtime.Tx, key K) bool { return m.find(tx, key) != nil }
+
+// find returns the object of a key that is present, else nil.
+func (m LazyMap[K, O]) find(tx runtime.Tx, key K) *runtime.Node {
 	tx.Read(m.node)
-	k, err := appendKey(nil, &key)
+	var few [32]byte
+	k, err := appendKey(few[:0], &key)
 	if err != nil {
-		return false
+		return nil
 	}
 	s, err := shapeFor[O]()
 	if err != nil {
-		return false
+		return nil
 	}
-	n, err := m.node.Implicit(string(k), s.kind)
-	return err == nil && n.Holds()
+	if n := m.node.LookUp(string(k), s.kind); n != nil && n.Holds() {
+		return n
+	}
+	return nil
 }
 
-// Keys yields the keys whose objects differ from the initial one, in the order of their encodings. Cost: O(n log n).
+// Keys yields the keys that are present, in the order of their encodings. Cost: O(n log n).
 func (m LazyMap[K, O]) Keys(tx runtime.Tx) iter.Seq[K] {
 	tx.Read(m.node)
 	return func(yield func(K) bool) {
@@ -97,7 +115,7 @@ func (m LazyMap[K, O]) Keys(tx runtime.Tx) iter.Seq[K] {
 	}
 }
 
-// All yields the keys whose objects differ from the initial one, with these objects, in the order of the keys'
+// All yields the keys that are present with their objects, in the order of the keys'
 // encodings. The map may be changed meanwhile: what is yielded was there at the start. Cost: O(n log n).
 func (m LazyMap[K, O]) All(tx runtime.Tx) iter.Seq2[K, *O] {
 	tx.Read(m.node)

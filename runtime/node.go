@@ -171,6 +171,17 @@ func (n *Node) Implicit(key, kind string) (*Node, error) {
 	return n.implicit(key, k)
 }
 
+// LookUp returns the child with this key and kind if it was ever named or holds something here, else nil: it is Implicit
+// for reads that are to leave nothing in memory. The same rules hold.
+func (n *Node) LookUp(key, kind string) *Node {
+	n.rt.table.Lock()
+	defer n.rt.table.Unlock()
+	if k := n.rt.kinds[kind]; k != nil {
+		return n.kids.get(key, k)
+	}
+	return nil
+}
+
 // implicit finds or makes an implicit child; its only error is that of CheckDepth.
 func (n *Node) implicit(key string, k *kindInfo) (*Node, error) {
 	if c := n.kids.get(key, k); c != nil {
