@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/seed1312cc15/weft/runtime"
 	"github.com/seed1312cc15/weft/vclock"
@@ -56,6 +57,7 @@ type Document struct {
 	retry   func() bool // stops the timer
 	closed  bool
 	waiting int
+	looking bool          // a timer runs
 	changed chan struct{} // closed at the next change, if somebody waits
 }
 
@@ -256,12 +258,24 @@ func (d *Document) handle(channel uint64, e Event) {
 	}
 }
 
+// lookAgain is how soon a session that does not know the server's clock is looked at again, if somebody waits for that.
+const lookAgain = 250 * time.Millisecond
+
 // look takes over what the session knows. Only a function of Do, or an event's handler with the lock of its connection,
-// may call it.
+// may call it. After a state from elsewhere the session asks the server for its clock, and does not tell when it has come.
 func (d *Document) look() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.ledger.confirm()
+	if !d.ledger.confirm() && d.waiting > 0 && d.conn != nil && !d.looking {
+		conn := d.conn
+		d.looking = true
+		d.c.opt.AfterFunc(lookAgain, func() {
+			d.mu.Lock()
+			d.looking = false
+			d.mu.Unlock()
+			conn.Do(func(*Mux) { d.look() })
+		})
+	}
 	d.wake()
 }
 

@@ -310,6 +310,54 @@ func TestSavedWaitsForTheServersStore(t *testing.T) {
 	})
 }
 
+func TestWaitersHearOfTheEnd(t *testing.T) {
+	withClient(t, providers.ClientOptions{}, func(t *testing.T, a *acceptor, c *providers.Client, h *history) {
+		s := &slowStore{mem.NewStore(), make(chan struct{})}
+		a.set(func() { a.store = s })
+		r := newReplica(t)
+		d := openDocument(t, c, r, "notes", nil)
+		r.add(t, "x")
+		saved := make(chan error, 1)
+		go func() { saved <- d.Saved(context.Background()) }()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		a.end(providers.CodeForbidden)
+		synctest.Wait()
+		var end *providers.EndedError
+		if len(saved) == 0 {
+			t.Error("it still waits")
+		} else if err := <-saved; !errors.As(err, &end) || end.Code != providers.CodeForbidden {
+			t.Error(err)
+		}
+		close(s.gate)
+	})
+}
+
+// TestUpdatesFromElsewhere brings the same state to both sides, which neither can tell from messages.
+func TestUpdatesFromElsewhere(t *testing.T) {
+	withClient(t, providers.ClientOptions{}, func(t *testing.T, a *acceptor, c *providers.Client, h *history) {
+		other, r := newReplica(t), newReplica(t)
+		d := openDocument(t, c, r, "notes", nil)
+		within(t, time.Second, "synced", d.Synced)
+		for i := range 3 {
+			other.add(t, "hello")
+			state, err := other.rt.Save()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, to := range []*replica{a.doc("notes"), r}[i%2:] {
+				if _, err := to.rt.Receive(state); err != nil {
+					t.Fatal(err)
+				}
+			}
+			within(t, time.Minute, "saved", d.Saved)
+			if a.doc("notes").String() != r.String() || len(d.Unsaved()) > 0 {
+				t.Errorf("%q, unsaved %v", a.doc("notes"), d.Unsaved())
+			}
+		}
+	})
+}
+
 // TestDocumentAcknowledgesWhatIsDurable looks from the server at a client with a slow store.
 func TestDocumentAcknowledgesWhatIsDurable(t *testing.T) {
 	withClient(t, providers.ClientOptions{}, func(t *testing.T, a *acceptor, c *providers.Client, h *history) {

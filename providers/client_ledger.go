@@ -53,13 +53,13 @@ func (l *ledger) add(origin any, r vclock.Replica, end uint64) {
 	}
 }
 
-// confirm takes over what the session says. It says nothing before it knows the peer's clock, and after its end: it may have
+// confirm takes over what the session says, and reports whether it says anything. It says nothing before it knows the peer's clock, and after its end: it may have
 // missed events that were noted here. The lock of its connection is held, under which its unsaved dots are computed. Cost:
 // O(replicas in recent and unsaved), once for a session O(replicas).
-func (l *ledger) confirm() {
+func (l *ledger) confirm() bool {
 	s := l.session
 	if s == nil {
-		return
+		return false
 	}
 	if s.told != nil { // now, and not with the next frame, which tells nobody
 		s.out.compare(s.rt, s.told)
@@ -67,7 +67,7 @@ func (l *ledger) confirm() {
 	}
 	unsaved, ok := s.out.exact()
 	if !ok {
-		return
+		return false
 	}
 	if l.first != nil { // the server may also hold less than it once did
 		for r := range unsaved {
@@ -88,6 +88,7 @@ func (l *ledger) confirm() {
 			delete(l.recent, r)
 		}
 	}
+	return true
 }
 
 // exact returns what the peer has not acknowledged of all that the session has heard of; false if that is not known.

@@ -324,6 +324,9 @@ func TestClientWorksOffline(t *testing.T) {
 		if got := r.String(); got != "written offline and answered" {
 			t.Errorf("the client has %q", got)
 		}
+		if u := d.Unsaved(); len(u) != 0 { // the server brought it
+			t.Errorf("unsaved: %v", u)
+		}
 	})
 }
 

@@ -156,6 +156,20 @@ func TestByeSetsTheCloseCode(t *testing.T) {
 	}
 }
 
+func TestCloseDoesNotWaitForLong(t *testing.T) {
+	over := make(chan struct{})
+	defer close(over)
+	link, err := ws.Dial(t.Context(), raw(t, func(*websocket.Conn) { <-over }), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	link.Close()
+	if took := time.Since(began); took > 4*time.Second {
+		t.Errorf("%v for a peer that does not answer", took)
+	}
+}
+
 func TestTextIsRefused(t *testing.T) {
 	got := make(chan error, 1)
 	url := raw(t, func(conn *websocket.Conn) {
