@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -31,10 +32,57 @@ var children = map[string]func(t *testing.T, path string){
 		fmt.Println("ready")
 		io.Copy(io.Discard, os.Stdin)
 	},
+	// A session of a folder: "write X" answers when X is durable, "sync" with what the document then holds.
+	"folder": func(t *testing.T, path string) {
+		r := newReplica(t, runtime.Options{})
+		f, err := fs.OpenFolder(r.rt, path, &fs.FolderOptions{Interval: 3 * time.Millisecond, Local: path + ".local", Sessions: 2, LogBytes: 4000})
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Println("ready")
+		for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
+			if text, ok := strings.CutPrefix(lines.Text(), "write "); ok {
+				r.write(t, text)
+				err = f.Flush(context.Background())
+				fmt.Println("answer written")
+			} else {
+				err = f.Sync(context.Background())
+				fmt.Printf("answer %x %s\n", r.rt.Digest(), r)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+	},
+}
+
+// process is a child that runs.
+type process struct {
+	cmd *exec.Cmd
+	in  io.WriteCloser
+	out *bufio.Scanner
+}
+
+// ask sends a line and returns the answer.
+func (p *process) ask(t *testing.T, line string) string {
+	t.Helper()
+	if _, err := fmt.Fprintln(p.in, line); err != nil {
+		t.Fatal(err)
+	}
+	for p.out.Scan() {
+		if answer, ok := strings.CutPrefix(p.out.Text(), "answer "); ok {
+			return answer
+		}
+	}
+	t.Fatal("the child ended")
+	return ""
 }
 
 // child starts this program again and waits until it is ready.
-func child(t *testing.T, name, path string) (*exec.Cmd, io.WriteCloser) {
+func child(t *testing.T, name, path string) *process {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run=^TestChild$", "-test.v")
 	cmd.Env = append(os.Environ(), childEnv+"="+name, childEnv+"_PATH="+path)
@@ -51,14 +99,15 @@ func child(t *testing.T, name, path string) (*exec.Cmd, io.WriteCloser) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-	for lines := bufio.NewScanner(out); lines.Scan(); {
-		if lines.Text() == "ready" {
-			go io.Copy(io.Discard, out)
-			return cmd, in
+	p := &process{cmd, in, bufio.NewScanner(out)}
+	p.out.Buffer(nil, 1<<20)
+	for p.out.Scan() {
+		if p.out.Text() == "ready" {
+			return p
 		}
 	}
 	t.Fatal("the child ended")
-	return nil, nil
+	return nil
 }
 
 func TestChild(t *testing.T) {

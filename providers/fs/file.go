@@ -88,7 +88,7 @@ type File struct {
 	fs   fileSystem
 	json *jsonCopy
 
-	release func() error
+	release func(remove bool) error
 	once    sync.Once
 	closed  error
 
@@ -135,7 +135,7 @@ func OpenFile(rt *runtime.Runtime, path string, o *FileOptions) (*File, error) {
 	f.w.failed = f.opt.OnError
 	f.journal = logFile{fs: f.fs, path: path + ".journal", like: path}
 	if err := f.load(); err != nil {
-		f.release()
+		f.release(true)
 		return nil, err
 	}
 	f.foldAt = max(int64(f.opt.FoldBytes), f.size)
@@ -149,14 +149,21 @@ func OpenFile(rt *runtime.Runtime, path string, o *FileOptions) (*File, error) {
 // load reads file and journal.
 func (f *File) load() error {
 	f.fs.Remove(f.path + ".new") // of a crash; nothing refers to it
-	data, err := readFile(f.fs, f.path, int64(f.rt.Limits().StateBytes)+64)
+	data, synced, err := readSync(f.fs, f.path, int64(f.rt.Limits().StateBytes)+64)
+	if !synced {
+		f.w.lacks = lacksState // it is written anew, so that it counts
+	}
 	switch {
 	case errors.Is(err, iofs.ErrNotExist):
 	case err != nil:
 		return err
 	default:
-		if err := f.take(data, &f.w.durable); err != nil {
+		reach := make(dots)
+		if err := f.take(data, reach); err != nil {
 			return err
+		}
+		if synced {
+			f.w.durable.addAll(reach)
 		}
 		f.size = int64(len(data))
 		f.known, f.exists = sha256.Sum256(data), true
@@ -165,7 +172,7 @@ func (f *File) load() error {
 }
 
 // take brings the content of the file at path into the document and counts its dots.
-func (f *File) take(data []byte, reach *dots) error {
+func (f *File) take(data []byte, reach dots) error {
 	damaged := func(reason string) error {
 		return &providers.DamageError{Document: f.path, Reason: reason}
 	}
@@ -299,7 +306,7 @@ func (f *File) Close() error {
 		if f.json != nil {
 			err = errors.Join(err, f.json.close())
 		}
-		f.closed = errors.Join(err, f.release())
+		f.closed = errors.Join(err, f.release(true))
 	})
 	return f.closed
 }

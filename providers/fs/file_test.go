@@ -324,15 +324,14 @@ func TestSecondOpeningNamesTheOwner(t *testing.T) {
 	}
 	// Another process, and one that was killed.
 	shut(t, f)
-	cmd, in := child(t, "lock", path)
+	p := child(t, "lock", path)
 	_, err := fs.OpenFile(numbered(t, 2).rt, path, nil)
 	var locked *fs.LockedError
-	if !errors.As(err, &locked) || locked.Owner.PID != cmd.Process.Pid {
+	if !errors.As(err, &locked) || locked.Owner.PID != p.cmd.Process.Pid {
 		t.Fatal(err)
 	}
-	cmd.Process.Kill()
-	cmd.Wait()
-	in.Close()
+	p.cmd.Process.Kill()
+	p.cmd.Wait()
 	b := numbered(t, 3)
 	g := openFile(t, b, link, nil)
 	if b.String() != "xchild" {
@@ -504,7 +503,7 @@ func TestGitMerge(t *testing.T) {
 	run(git, "init", "-q", "-b", "main")
 	run(git, "config", "user.name", "t")
 	run(git, "config", "user.email", "t@example.org")
-	run(git, "config", "merge.weft.driver", weft+" merge -o %A %O %A %B")
+	run(git, "config", "merge.weft.driver", weft+" merge -o %A %A %B")
 	os.WriteFile(filepath.Join(dir, "repo", ".gitattributes"), []byte("*.weft merge=weft -diff\n"), 0o600)
 	edit := func(n byte, s string) {
 		t.Helper()

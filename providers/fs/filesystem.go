@@ -29,8 +29,9 @@ type fileSystem interface {
 	SyncDir(dir string) error
 	// ReadDir returns the names of the regular files of a directory, ascending.
 	ReadDir(dir string) ([]string, error)
-	// Lock takes the lock file of that path for this process. A *LockedError says who has it. The release removes it.
-	Lock(path string) (release func() error, err error)
+	// Lock takes the lock file of that path for this process. A *LockedError says who has it. The release removes it, if
+	// wanted; a process that ends without leaves it, free.
+	Lock(path string) (release func(remove bool) error, err error)
 }
 
 type file interface {
@@ -208,7 +209,7 @@ func (osFS) ReadDir(dir string) ([]string, error) {
 
 // Lock uses flock(2) or LockFileEx, which end with the process. The owner stands behind the first byte, the only one that
 // Windows keeps others from reading.
-func (osFS) Lock(path string) (release func() error, err error) {
+func (osFS) Lock(path string) (release func(remove bool) error, err error) {
 	for {
 		l := flock.New(path, flock.SetFlag(os.O_CREATE|os.O_RDWR), flock.SetPermissions(0o644))
 		ok, err := l.TryLock()
@@ -226,7 +227,10 @@ func (osFS) Lock(path string) (release func() error, err error) {
 			l.Unlock()
 			return nil, fmt.Errorf("fs: lock %s: %w", path, err)
 		}
-		return func() error {
+		return func(remove bool) error {
+			if !remove {
+				return l.Unlock()
+			}
 			if goruntime.GOOS == "windows" { // an open file cannot be removed there, and a removed one not be locked
 				err := l.Unlock()
 				os.Remove(path)

@@ -126,3 +126,16 @@ func readFile(fsys fileSystem, path string, most int64) ([]byte, error) {
 	}
 	return data, err
 }
+
+// readSync is readFile; synced says that the file and its name are durable, or that there is none.
+func readSync(fsys fileSystem, path string, most int64) (data []byte, synced bool, err error) {
+	if data, err = readFile(fsys, path, most); err != nil {
+		return nil, errors.Is(err, iofs.ErrNotExist), err
+	}
+	f, err := fsys.Open(path)
+	if err != nil {
+		return nil, false, err
+	}
+	defer f.Close()
+	return data, f.Sync() == nil && fsys.SyncDir(filepath.Dir(path)) == nil, nil
+}

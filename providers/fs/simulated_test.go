@@ -223,17 +223,21 @@ func (s *simulated) ReadDir(dir string) (names []string, err error) {
 	return names, nil
 }
 
-func (s *simulated) Lock(path string) (func() error, error) {
+// Lock leaves a file that no crash does.
+func (s *simulated) Lock(path string) (func(bool) error, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.locks[path] {
 		return nil, &fs.LockedError{Path: path}
 	}
-	s.locks[path] = true
-	return func() error {
+	s.locks[path], s.names[path] = true, &inode{}
+	return func(remove bool) error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		delete(s.locks, path)
+		if remove {
+			delete(s.names, path)
+		}
 		return nil
 	}, nil
 }
@@ -293,7 +297,7 @@ func (h *handle) Sync() error {
 	case err != nil:
 		h.n.since = nil
 	default:
-		h.n.disk, h.n.since = slices.Clone(h.n.now), nil
+		h.n.disk, h.n.since = h.n.image(func() bool { return true }), nil
 	}
 	return err
 }
