@@ -15,7 +15,7 @@ const smallUpdate = 512
 
 // cheapEncode is how long the state of a document may take to encode that is encoded whenever that decides something;
 // others are at most a tenth of the time.
-const cheapEncode = 20 * time.Millisecond
+const cheapEncode = 5 * time.Millisecond
 
 // quota decides whether the document may take an update. Stored bytes count first, since they are known; when these are too
 // many the encoded state decides. Beyond the quota small updates are taken up to a tenth more, and beyond that those that
@@ -49,7 +49,7 @@ func (r *room) fits(update []byte, most int) (bool, error) {
 		return true, nil
 	}
 	if !c.at.IsZero() && c.took > cheapEncode && time.Since(c.at) < 10*c.took {
-		return false, nil
+		return false, &providers.RefusedError{Code: providers.CodeRate, Reason: "the document is almost full, and cannot be measured so often"}
 	}
 	if c.state == nil || c.version != r.version.Load() {
 		if err := r.encode(); err != nil {
