@@ -269,6 +269,19 @@ func TestServerRelaysAndKeeps(t *testing.T) {
 	}
 }
 
+func TestServerOverTLS(t *testing.T) {
+	s, err := ws.NewServer(&ws.ServerOptions{Authenticate: byToken, Authorize: ws.AllowAll})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := httptest.NewTLSServer(s)
+	defer h.Close()
+	defer s.Close()
+	p := join(t, "wss"+strings.TrimPrefix(h.URL, "https"), peerOptions{token: "a", dial: &ws.DialOptions{HTTPClient: h.Client()}}).synced()
+	p.insert("hello")
+	p.saved()
+}
+
 func TestShutdownLosesNothing(t *testing.T) {
 	store := mem.NewStore()
 	o := &ws.ServerOptions{Authenticate: byToken, Authorize: ws.AllowAll, Store: store}

@@ -4,6 +4,7 @@ package ws
 
 import (
 	"bufio"
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
@@ -166,9 +167,12 @@ func (w *wire) give(b []byte) {
 func (w *wire) send(l *Limits) (n int, err error) {
 	b := w.take()
 	defer w.give(b)
-	moved := time.Now()
+	moved, after := time.Now(), min(l.WriteAfter, l.StalledAfter)
+	if _, ok := w.Conn.(*tls.Conn); ok {
+		after = l.StalledAfter // TLS does not go on after a write that timed out
+	}
 	for rest := b; len(rest) > 0; {
-		w.Conn.SetWriteDeadline(time.Now().Add(min(l.WriteAfter, l.StalledAfter)))
+		w.Conn.SetWriteDeadline(time.Now().Add(after))
 		k, err := w.Conn.Write(rest)
 		n, rest = n+k, rest[k:]
 		now := time.Now()
