@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -41,17 +42,23 @@ var shares = map[string]int{
 // delivered to two other replicas or more; what steps touched is checked every 16 steps.
 func TestHistories(t *testing.T) {
 	all := fuzz.Ops(400_000)
+	var mu sync.Mutex
 	var total fuzz.Count
 	begin := time.Now()
-	for _, s := range fuzz.Schemas() {
-		t.Run(s.String(), func(t *testing.T) {
-			n := fuzz.RandomHistories(t, s, all*shares[s.String()]/100)
-			if n.Delivered < 2*n.Ops {
-				t.Errorf("%d operations were delivered %d times", n.Ops, n.Delivered)
-			}
-			total.Add(n)
-		})
-	}
+	t.Run("all", func(t *testing.T) {
+		for _, s := range fuzz.Schemas() {
+			t.Run(s.String(), func(t *testing.T) {
+				t.Parallel()
+				n := fuzz.RandomHistories(t, s, all*shares[s.String()]/100)
+				if n.Delivered < 2*n.Ops {
+					t.Errorf("%d operations were delivered %d times", n.Ops, n.Delivered)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				total.Add(n)
+			})
+		}
+	})
 	t.Logf("%d histories, %d local operations (%.0f a second), delivered %d times", total.Histories, total.Ops,
 		float64(total.Ops)/time.Since(begin).Seconds(), total.Delivered)
 	if total.Ops < all {

@@ -452,14 +452,14 @@ func listDriver[T any](elem reflect.Type) driver {
 				}
 				return splice{at: at, insert: anys(list)}, h(v).Insert(tx, at, list...)
 			}),
-			"delete": noted(2, func(d *Draw, tx runtime.Tx, v reflect.Value) (any, error) {
+			"delete": noted(1, func(d *Draw, tx runtime.Tx, v reflect.Value) (any, error) {
 				if h(v).Len(tx) == 0 {
 					return nil, ErrNothing
 				}
 				at, n := span(d, h(v).Len(tx))
 				return splice{at: at, del: n}, h(v).Delete(tx, at, n)
 			}),
-			"set": noted(2, func(d *Draw, tx runtime.Tx, v reflect.Value) (any, error) {
+			"set": noted(3, func(d *Draw, tx runtime.Tx, v reflect.Value) (any, error) {
 				if h(v).Len(tx) == 0 {
 					return nil, ErrNothing
 				}
