@@ -143,12 +143,15 @@ func (r *deletionRecord) discard() { r.open = r.open[:0] }
 
 // keep makes the open transaction's deletions part of the record.
 func (r *deletionRecord) keep(rt *Runtime) {
-	for i := range r.open {
-		e := &r.open[i]
-		if l := len(r.runs); l > 0 && r.runs[l-1].extend(e) {
+	open := r.open
+	if len(r.runs) == 0 && len(open) > 1 { // a load: its runs become the record's, in place
+		r.runs, r.open = open[:0], nil
+	}
+	for _, e := range open {
+		if l := len(r.runs); l > 0 && r.runs[l-1].extend(&e) {
 			continue
 		}
-		r.runs = append(r.runs, *e)
+		r.runs = append(r.runs, e)
 	}
 	r.open = r.open[:0]
 	if len(r.runs) > r.max {

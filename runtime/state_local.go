@@ -327,10 +327,11 @@ func (l *loader) local(news bool) error {
 func (l *loader) readDeletionRecord(rd *Reader) {
 	r := l.rt
 	floor := l.clockOf(rd)
+	count := rd.Count("deletion runs", 4)
 	var nodes []*Node
-	var runs []deletion
+	runs := make([]deletion, 0, min(count, 1024))
 	var by, target uint64
-	for range rd.Count("deletion runs", 4) {
+	for range count {
 		head := rd.Uvarint("deletion")
 		if head>>3 == uint64(len(nodes)) {
 			nodes = append(nodes, l.path(rd))
@@ -359,7 +360,11 @@ func (l *loader) readDeletionRecord(rd *Reader) {
 	}
 	if len(r.heads.reps) == 0 && rd.err == nil {
 		l.floor, l.hasRecord = floor, true
-		r.deletions.open = append(r.deletions.open, runs...)
+		if len(r.deletions.open) == 0 {
+			r.deletions.open = runs
+		} else {
+			r.deletions.open = append(r.deletions.open, runs...)
+		}
 	}
 }
 

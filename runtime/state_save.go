@@ -126,10 +126,13 @@ func (r *Runtime) save(base []uint64, opts ...SaveOption) ([]byte, error) {
 	return sealed(appendChecksum(content, content)), nil
 }
 
+// leastCompressed is where compression begins to save something, in bytes.
+const leastCompressed = 256
+
 // packSections compresses both sections: packed is nil where that is not asked for, and where they shrink so far that a
 // reader would take the result for an attack.
 func packSections(canonical, local []byte, level zstd.EncoderLevel) (size int, packed []byte, err error) {
-	if level == 0 {
+	if level == 0 || len(canonical)+len(local) < leastCompressed {
 		return 0, nil, nil
 	}
 	raw := appendUvarint(make([]byte, 0, len(canonical)+len(local)+10), uint64(len(canonical)))
