@@ -6,6 +6,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -107,6 +109,25 @@ func TestScenario15Access(t *testing.T) {
 			t.Error(code)
 		}
 	})
+}
+
+// TestS15RevokedWhileAdmitted revokes a principal while it is being authenticated.
+func TestS15RevokedWhileAdmitted(t *testing.T) {
+	asked, answer := make(chan bool), make(chan bool)
+	s, url := serve(t, func(o *ws.ServerOptions) {
+		o.Authenticate = func(ctx context.Context, r *http.Request, token []byte) (ws.Principal, error) {
+			asked <- true
+			<-answer
+			return byToken(ctx, r, token)
+		}
+	})
+	r := dialRaw(t, url).hello("a")
+	<-asked
+	s.Revoke("a")
+	answer <- true
+	if code := r.closed(); code != closeCode(providers.CodeForbidden) {
+		t.Error(code)
+	}
 }
 
 func TestScenario15Polling(t *testing.T) {
@@ -375,7 +396,7 @@ func TestS18NoTokenInLogs(t *testing.T) {
 	var log lockedBuffer
 	var denied atomic.Bool
 	s, url := serve(t, func(o *ws.ServerOptions) {
-		o.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		o.Logger = slog.New(plainHandler{&log})
 		o.Authenticate = func(_ context.Context, _ *http.Request, token []byte) (ws.Principal, error) {
 			if denied.Load() {
 				return ws.Principal{}, errors.New("bad\r\nlevel=ERROR msg=forged")
@@ -406,6 +427,23 @@ func TestS18NoTokenInLogs(t *testing.T) {
 	if !strings.Contains(text, "connection admitted") || !strings.Contains(text, "not admitted") {
 		t.Error(text)
 	}
+}
+
+// plainHandler writes what it gets as it is.
+type plainHandler struct{ w io.Writer }
+
+func (plainHandler) Enabled(context.Context, slog.Level) bool { return true }
+func (h plainHandler) WithAttrs([]slog.Attr) slog.Handler     { return h }
+func (h plainHandler) WithGroup(string) slog.Handler          { return h }
+
+func (h plainHandler) Handle(_ context.Context, r slog.Record) error {
+	line := "time=now " + r.Message
+	r.Attrs(func(a slog.Attr) bool {
+		line += fmt.Sprintf(" %s=%v", a.Key, a.Value)
+		return true
+	})
+	_, err := fmt.Fprintln(h.w, line)
+	return err
 }
 
 type lockedBuffer struct {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -379,4 +380,39 @@ func (g *gatedLink) Receive(ctx context.Context) ([]byte, error) {
 		}
 	}
 	return f, err
+}
+
+// gatedStore holds appends back while its gate is closed.
+type gatedStore struct {
+	providers.Store
+	gate sync.RWMutex
+}
+
+func (s *gatedStore) Append(ctx context.Context, records []providers.Record) ([]uint64, error) {
+	s.gate.RLock()
+	defer s.gate.RUnlock()
+	return s.Store.Append(ctx, records)
+}
+
+// TestOpeningWhileUnloading joins a document that is about to go: it comes back with all that was in it, and is kept.
+func TestOpeningWhileUnloading(t *testing.T) {
+	store := &gatedStore{Store: mem.NewStore()}
+	s, url := serve(t, func(o *ws.ServerOptions) { o.Store = store; o.Limits.IdleAfter = 10 * time.Millisecond })
+	a := join(t, url, peerOptions{token: "a"}).synced()
+	store.gate.Lock()
+	a.insert("first ")
+	eventually(t, "the update has come", func() bool { return s.Stats().UpdatesIn > 0 })
+	a.leave()
+	eventually(t, "the document is being unloaded", func() bool { return s.Retiring() == 1 })
+	b := join(t, url, peerOptions{token: "b"})
+	eventually(t, "it is asked for again", func() bool { return s.Stats().Opens == 2 })
+	time.Sleep(20 * time.Millisecond) // what is wrong now would show; the test does not depend on it
+	store.gate.Unlock()
+	b.synced()
+	b.insert("second ")
+	b.saved()
+	b.leave()
+	if got := join(t, url, peerOptions{token: "c"}).synced().String(); got != "second first " && got != "first second " {
+		t.Errorf("%q", got)
+	}
 }
