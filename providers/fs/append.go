@@ -43,15 +43,10 @@ func (s *Store) Append(ctx context.Context, records []providers.Record) ([]uint6
 	for i := range positions {
 		positions[i] = first + uint64(i)
 	}
-	select {
-	case <-b.done:
-		if b.err != nil {
-			return nil, b.err
-		}
-		return positions, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	if err := b.wait(ctx); err != nil {
+		return nil, err
 	}
+	return positions, nil
 }
 
 // entry is one record on its way into the log.

@@ -186,6 +186,15 @@ func (s *Store) change(ctx context.Context, c change) error {
 	if err != nil {
 		return err
 	}
+	return b.wait(ctx)
+}
+
+// wait returns how b ended, or that ctx did.
+func (b *batch) wait(ctx context.Context) error {
+	if ctx.Done() == nil {
+		<-b.done
+		return b.err
+	}
 	select {
 	case <-b.done:
 		return b.err

@@ -3,8 +3,15 @@
 // [Open] opens a [Store]: many documents in one directory, on bbolt. It is a providers.Store, so a providers.Keeper ties a
 // document to it:
 //
-//	store, err := fs.Open("data", nil)
-//	keeper, err := providers.Keep(ctx, doc.Runtime, store, "notes", nil)
+//	store, err := fs.Open(dir, nil)
+//	if err != nil {
+//		return err
+//	}
+//	defer store.Close()
+//
+// and then, for a document
+//
+//	keeper, err := providers.Keep(ctx, rt, store, "notes", nil)
 //
 // What Append has returned nil for survives a crash of the process and of the machine. All calls that wait at one moment are
 // written together and synced once. Each record and snapshot has a checksum; what is damaged is reported by name, never

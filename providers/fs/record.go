@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
+	"unsafe"
 
 	"github.com/seed1312cc15/weft/providers"
 	"github.com/seed1312cc15/weft/vclock"
@@ -19,7 +20,7 @@ import (
 //	flags     u8     0; a reader refuses others
 //	payload
 //
-// docs/store.md draws all of it. stable_test.go pins the numbers.
+// docs/store.md draws all of it. The golden store in testdata pins the numbers.
 const envelopeLen = 10
 
 type kind uint8
@@ -40,16 +41,19 @@ const (
 type space struct {
 	name   []byte
 	letter byte
+	prefix []byte // the letter
 }
+
+func newSpace(name string, letter byte) space { return space{[]byte(name), letter, []byte{letter}} }
 
 // The buckets. Names and letters are part of the format.
 var (
-	metaSpace     = space{[]byte("meta"), 'm'}      // "format", "boot", "state"
-	logSpace      = space{[]byte("log"), 'l'}       // position u64 ‖ document name
-	snapshotSpace = space{[]byte("snapshots"), 's'} // snapshot id u64 ‖ document name: header
-	chunkSpace    = space{[]byte("chunks"), 'c'}    // snapshot id u64 ‖ number u32
-	trimSpace     = space{[]byte("trims"), 't'}     // document name
-	loanSpace     = space{[]byte("loans"), 'r'}     // document name
+	metaSpace     = newSpace("meta", 'm')      // "format", "boot", "state"
+	logSpace      = newSpace("log", 'l')       // position u64 ‖ document name
+	snapshotSpace = newSpace("snapshots", 's') // snapshot id u64 ‖ document name: header
+	chunkSpace    = newSpace("chunks", 'c')    // snapshot id u64 ‖ number u32
+	trimSpace     = newSpace("trims", 't')     // document name
+	loanSpace     = newSpace("loans", 'r')     // document name
 
 	spaces = []space{metaSpace, logSpace, snapshotSpace, chunkSpace, trimSpace, loanSpace}
 )
@@ -57,8 +61,7 @@ var (
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 func nameSum(name string) uint32 {
-	var buf [providers.MaxName]byte
-	return crc32.Checksum(buf[:copy(buf[:], name)], castagnoli)
+	return crc32.Checksum(unsafe.Slice(unsafe.StringData(name), len(name)), castagnoli) // it reads only
 }
 
 // newEnvelope returns an envelope around the concatenation of parts that lacks its checksum, with the checksum so far.
@@ -82,9 +85,7 @@ func seal(value []byte, sum uint32, sp space, key []byte) {
 }
 
 func keySum(sum uint32, sp space, key []byte) uint32 {
-	var buf [1 + 8 + providers.MaxName]byte
-	buf[0] = sp.letter
-	return crc32.Update(sum, castagnoli, buf[:1+copy(buf[1:], key)])
+	return crc32.Update(crc32.Update(sum, castagnoli, sp.prefix), castagnoli, key)
 }
 
 // sealed returns the envelope around a payload under a key.
@@ -102,14 +103,14 @@ var (
 	errMissing  = errors.New("is missing")
 )
 
-// open returns the payload of a value, which aliases it.
+// openEnvelope returns the payload of a value, which aliases it.
 func openEnvelope(k kind, sp space, key, value []byte) ([]byte, error) {
 	switch {
 	case value == nil:
 		return nil, errMissing
 	case len(value) < envelopeLen:
 		return nil, errShort
-	case len(key) > 8+providers.MaxName || keySum(crc32.Checksum(value[4:], castagnoli), sp, key) != binary.BigEndian.Uint32(value):
+	case keySum(crc32.Checksum(value[4:], castagnoli), sp, key) != binary.BigEndian.Uint32(value):
 		return nil, errChecksum
 	case value[8] != byte(k) || value[9] != 0:
 		return nil, errKind
@@ -117,7 +118,7 @@ func openEnvelope(k kind, sp space, key, value []byte) ([]byte, error) {
 	return value[envelopeLen:], nil
 }
 
-// owner returns the checksum of the document's name that a value says it belongs to, damaged or not.
+// envelopeName returns the checksum of the document's name that a value says it belongs to, damaged or not.
 func envelopeName(value []byte) (uint32, bool) {
 	if len(value) < envelopeLen {
 		return 0, false

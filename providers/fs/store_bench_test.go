@@ -52,6 +52,40 @@ func BenchmarkStoreAppend(b *testing.B) {
 	}
 }
 
+// BenchmarkStoreShareOfBareLog has the store and a bare log take turns, five each of b.N records of 256 writers, and reports the
+// best of each and what share of the bare log's the store's is: other programs' syncs then disturb both alike.
+func BenchmarkStoreShareOfBareLog(b *testing.B) {
+	const writers = 256
+	s, err := fs.Open(benchPath(b), nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	l := newBareLog(b, filepath.Join(benchPath(b), "log"))
+	defer l.close()
+	data := make([]byte, benchRecord)
+	var store, bare benchResult
+	for range 5 {
+		store.better(benchRun(b, writers, func(document string) error {
+			_, err := s.Append(context.Background(), []providers.Record{{Document: document, Data: data}})
+			return err
+		}))
+		bare.better(benchRun(b, writers, func(document string) error { return l.append(document, data) }))
+	}
+	b.ReportMetric(store.rate, "store/s")
+	b.ReportMetric(bare.rate, "bare/s")
+	b.ReportMetric(100*store.rate/bare.rate, "share-%")
+	b.ReportMetric(store.p99, "p99-ms")
+}
+
+type benchResult struct{ rate, p50, p99 float64 } // per second, ms
+
+func (r *benchResult) better(x benchResult) {
+	if x.rate > r.rate {
+		*r = x
+	}
+}
+
 func benchPath(b *testing.B) string {
 	if *benchDir == "" {
 		return b.TempDir()
@@ -64,14 +98,24 @@ func benchPath(b *testing.B) string {
 	return dir
 }
 
-func benchWriters(b *testing.B, writers int, append_ func(document string) error) {
+func benchWriters(b *testing.B, writers int, write func(document string) error) {
+	b.ResetTimer()
+	r := benchRun(b, writers, write)
+	b.StopTimer()
+	b.ReportMetric(r.rate, "appends/s")
+	b.ReportMetric(r.p50, "p50-ms")
+	b.ReportMetric(r.p99, "p99-ms")
+}
+
+// benchRun has b.N records written.
+func benchRun(b *testing.B, writers int, write func(document string) error) benchResult {
 	names := make([]string, benchDocuments)
 	for i := range names {
 		names[i] = fmt.Sprintf("document-%08d", i)
 	}
 	took := make([][]time.Duration, writers)
 	var wg sync.WaitGroup
-	b.ResetTimer()
+	begin := time.Now()
 	for w := range writers {
 		n := b.N / writers
 		if w < b.N%writers {
@@ -80,7 +124,7 @@ func benchWriters(b *testing.B, writers int, append_ func(document string) error
 		wg.Go(func() {
 			for i := range n {
 				at := time.Now()
-				if err := append_(names[(w*7919+i*31)%benchDocuments]); err != nil {
+				if err := write(names[(w*7919+i*31)%benchDocuments]); err != nil {
 					b.Error(err)
 					return
 				}
@@ -89,12 +133,11 @@ func benchWriters(b *testing.B, writers int, append_ func(document string) error
 		})
 	}
 	wg.Wait()
-	b.StopTimer()
+	elapsed := time.Since(begin)
 	all := slices.Concat(took...)
 	slices.Sort(all)
-	b.ReportMetric(float64(len(all))/b.Elapsed().Seconds(), "appends/s")
-	b.ReportMetric(float64(all[len(all)/2].Microseconds())/1000, "p50-ms")
-	b.ReportMetric(float64(all[len(all)*99/100].Microseconds())/1000, "p99-ms")
+	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+	return benchResult{float64(len(all)) / elapsed.Seconds(), ms(all[len(all)/2]), ms(all[len(all)*99/100])}
 }
 
 // bareLog is the least that makes records durable in groups: no index, no reading, no reuse of space.

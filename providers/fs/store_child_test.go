@@ -1,4 +1,4 @@
-//go:build unix
+//go:build linux
 
 package fs_test
 
@@ -150,20 +150,6 @@ func (a *ackWriter) step() {
 	if err != nil {
 		a.t.Error(err)
 	}
-}
-
-// contentsOf returns the contents of a document's snapshot and records.
-func contentsOf(x *providers.Stored) (all string) {
-	if x.Snapshot != nil {
-		_, all, _ = strings.Cut(string(x.Snapshot.State), "_.")
-		if all == "" {
-			all = strings.TrimPrefix(string(x.Snapshot.State), ".")
-		}
-	}
-	for _, r := range x.Records {
-		all += string(r.Data)
-	}
-	return all
 }
 
 // acks is what a child said to be durable.

@@ -17,15 +17,6 @@ import (
 	"github.com/seed1312cc15/weft/runtime"
 )
 
-func lend(t *testing.T, s *fs.Store, document string) uuid.UUID {
-	t.Helper()
-	id, _, err := s.Lend(t.Context(), document)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return id
-}
-
 func TestStoreLend(t *testing.T) {
 	dir := t.TempDir()
 	s := openStore(t, dir, quiet)

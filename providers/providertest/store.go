@@ -43,6 +43,9 @@ func TestStore(t *testing.T, open Open) {
 		{"5 damage", storeDamage},
 		{"7 names", storeNames},
 		{"8 close", storeClose},
+		{"8 close among writers", storeCloseBusy},
+		{"bytes are copied", storeCopies},
+		{"contexts", storeContexts},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			defer CheckLeaks(t)()
@@ -179,9 +182,10 @@ func storeSnapshots(t *testing.T, b Backend) {
 			t.Error("a snapshot removed records")
 		}
 	}
+	backwards := snapshot(6, p[0]-1)
 	stale := snapshot(4, p[1])
 	concurrent := &providers.Snapshot{Clock: vclock.Clock{{2}: 9}, Through: p[1], State: []byte("other")}
-	for _, x := range []*providers.Snapshot{stale, concurrent} {
+	for _, x := range []*providers.Snapshot{stale, concurrent, backwards} {
 		if err := b.Store().Snapshot(t.Context(), "doc", x); !errors.Is(err, providers.ErrStaleSnapshot) {
 			t.Errorf("a snapshot that does not cover the present one: %v", err)
 		}
@@ -196,6 +200,9 @@ func storeTrim(t *testing.T, b Backend) {
 	put(t, b.Store(), "other", "stays")
 	if err := b.Store().Trim(t.Context(), "doc", p[0]); !errors.Is(err, providers.ErrNotCovered) {
 		t.Errorf("trimmed without a snapshot: %v", err)
+	}
+	if err := b.Store().Trim(t.Context(), "nothing", 1); !errors.Is(err, providers.ErrNotCovered) {
+		t.Errorf("trimmed what is not there: %v", err)
 	}
 	if err := b.Store().Snapshot(t.Context(), "doc", snapshot(1, p[1])); err != nil {
 		t.Fatal(err)
@@ -289,6 +296,86 @@ func storeClose(t *testing.T, b Backend) {
 		if !errors.Is(err, providers.ErrStoreClosed) {
 			t.Errorf("call %d after Close: %v", i, err)
 		}
+	}
+}
+
+// storeCloseBusy closes a store while others write: what was acknowledged is there, the rest was refused for being closed.
+func storeCloseBusy(t *testing.T, b Backend) {
+	s := b.Store()
+	var wg sync.WaitGroup
+	acknowledged := make([]int, 4)
+	began := make(chan struct{}, len(acknowledged))
+	for w := range acknowledged {
+		wg.Go(func() {
+			for i := 0; ; i++ {
+				_, err := s.Append(context.Background(), []providers.Record{{Document: fmt.Sprint("doc", w), Data: []byte(fmt.Sprint(i))}})
+				if i == 0 {
+					began <- struct{}{}
+				}
+				if err != nil {
+					if !errors.Is(err, providers.ErrStoreClosed) {
+						t.Error(err)
+					}
+					return
+				}
+				acknowledged[w]++
+			}
+		})
+	}
+	for range acknowledged {
+		<-began
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	wg.Wait()
+	b.Crash(t)
+	for w, n := range acknowledged {
+		if got := contents(load(t, b.Store(), fmt.Sprint("doc", w))); len(got) != n {
+			t.Errorf("writer %d: %d records, %d were acknowledged", w, len(got), n)
+		}
+	}
+}
+
+// storeCopies writes over what was given to a store and what it gave.
+func storeCopies(t *testing.T, b Backend) {
+	p := put(t, b.Store(), "doc", "record")
+	x := snapshot(1, p[0])
+	if err := b.Store().Snapshot(t.Context(), "doc", x); err != nil {
+		t.Fatal(err)
+	}
+	clear(x.State)
+	clear(x.Clock)
+	for range 2 {
+		got := load(t, b.Store(), "doc")
+		if want := snapshot(1, p[0]); !bytes.Equal(got.Snapshot.State, want.State) || !got.Snapshot.Clock.Equal(want.Clock) || string(got.Records[0].Data) != "record" {
+			t.Fatalf("%+v", got)
+		}
+		clear(got.Snapshot.State)
+		clear(got.Snapshot.Clock)
+		clear(got.Records[0].Data)
+	}
+}
+
+// storeContexts calls with a context that has ended: nothing happens.
+func storeContexts(t *testing.T, b Backend) {
+	p := put(t, b.Store(), "doc", "record")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	s := b.Store()
+	_, err1 := s.Append(ctx, []providers.Record{{Document: "doc", Data: []byte("late")}})
+	_, err2 := s.Load(ctx, "doc")
+	var err3 error
+	for _, err := range s.List(ctx) {
+		err3 = err
+	}
+	for i, err := range []error{err1, err2, err3, s.Snapshot(ctx, "doc", snapshot(1, p[0])), s.Trim(ctx, "doc", p[0])} {
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("call %d: %v", i, err)
+		}
+	}
+	if x := load(t, s, "doc"); x.Snapshot != nil || !slices.Equal(contents(x), []string{"record"}) {
+		t.Errorf("%+v", x)
 	}
 }
 
