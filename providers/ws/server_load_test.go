@@ -73,7 +73,7 @@ func TestMemoryOfIdleConnections(t *testing.T) {
 			after, _ := strconv.Atoi(ask("memory"))
 			each := (after - before) / n
 			t.Logf("%d connections: %d bytes each", n, each)
-			if each > c.most {
+			if each > c.most && !raceDetector { // which keeps books of its own
 				t.Errorf("%d bytes for a connection; at most %d", each, c.most)
 			}
 			if got := ask("connections"); got != fmt.Sprint(20+n) {
