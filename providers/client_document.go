@@ -77,6 +77,9 @@ func newDocument(c *Client, rt *runtime.Runtime, name string, o *DocumentOptions
 		}
 		d.opt.Session.Ephemeral = d.ephemeral
 	}
+	if d.opt.Session.Follow == nil {
+		d.opt.Session.Follow = new(Follower)
+	}
 	check := d.opt.Session
 	return d, check.fill(rt)
 }
@@ -107,7 +110,7 @@ func (d *Document) keep(ctx context.Context) error {
 	closed := d.closed
 	if !closed {
 		d.keeper = k
-		d.opt.Session.Durable = k.Durable
+		d.opt.Session.Durable, d.opt.Session.DurableFirst = k.Durable, true
 	}
 	d.mu.Unlock()
 	if closed {

@@ -361,6 +361,7 @@ func TestUpdatesFromElsewhere(t *testing.T) {
 // TestDocumentAcknowledgesWhatIsDurable looks from the server at a client with a slow store.
 func TestDocumentAcknowledgesWhatIsDurable(t *testing.T) {
 	withClient(t, providers.ClientOptions{}, func(t *testing.T, a *acceptor, c *providers.Client, h *history) {
+		a.set(func() { a.plain = true })
 		s := &slowStore{mem.NewStore(), make(chan struct{})}
 		d := openDocument(t, c, newReplica(t), "notes", &providers.DocumentOptions{Store: s})
 		within(t, time.Second, "synced", d.Synced)
@@ -380,6 +381,26 @@ func TestDocumentAcknowledgesWhatIsDurable(t *testing.T) {
 			t.Errorf("unsaved with a client whose store has it: %v", u)
 		}
 		close(s.gate)
+	})
+}
+
+// TestDocumentSendsWhatIsDurable: what a crash here would take stays here.
+func TestDocumentSendsWhatIsDurable(t *testing.T) {
+	withClient(t, providers.ClientOptions{}, func(t *testing.T, a *acceptor, c *providers.Client, h *history) {
+		s := &slowStore{mem.NewStore(), make(chan struct{})}
+		r := newReplica(t)
+		d := openDocument(t, c, r, "notes", &providers.DocumentOptions{Store: s})
+		within(t, time.Second, "synced", d.Synced)
+		r.add(t, "hello")
+		synctest.Wait()
+		if got := a.doc("notes").String(); got != "" {
+			t.Errorf("the server has %q", got)
+		}
+		close(s.gate)
+		within(t, time.Second, "saved", d.Saved)
+		if got := a.doc("notes").String(); got != "hello" {
+			t.Errorf("the server has %q", got)
+		}
 	})
 }
 

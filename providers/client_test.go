@@ -55,6 +55,7 @@ type acceptor struct {
 	mu      sync.Mutex
 	docs    map[string]*replica
 	keepers map[string]*providers.Keeper
+	plain   bool // it numbers nothing
 	poke    map[*providers.Session]bool
 	conns   map[*providers.Conn]bool
 	tokens  []string
@@ -139,7 +140,9 @@ func (a *acceptor) handle(c *providers.Conn, e providers.Event) {
 		doc, keeper := a.document(e.Document)
 		o := &providers.Options{ReadOnly: readOnly, FirstHop: true}
 		if keeper != nil {
-			o.Durable, o.Log = keeper.Durable, keeper.Log()
+			if o.Durable = keeper.Durable; !a.plain {
+				o.Log = keeper.Log()
+			}
 		}
 		c.Do(func(m *providers.Mux) {
 			s, err := m.Accept(e, doc.rt, o)

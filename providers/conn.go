@@ -112,8 +112,8 @@ func (c *Conn) Run(ctx context.Context) error {
 		if frame, err = c.link.Receive(ctx); err != nil {
 			break
 		}
-		if c.with(func(m *Mux) { m.Receive(frame) }) {
-			break
+		if c.with(func(m *Mux) { m.Receive(frame) }) && c.writer.Load() == 0 {
+			break // a writer that is at it closes the link itself, after the last frame
 		}
 	}
 	c.with(func(m *Mux) {

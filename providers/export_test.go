@@ -61,3 +61,7 @@ func (l *TestLog) Reload() error {
 
 // Bounds of tests.
 const LogBytes = logBytes
+
+// Kept returns the packed bytes that the log keeps, Begun the number with which its stream began.
+func (l *RoomLog) Kept() int     { return len(l.data) }
+func (l *RoomLog) Begun() uint64 { return l.began() }

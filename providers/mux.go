@@ -335,10 +335,8 @@ func (m *Mux) next() ([]byte, bool) {
 	if m.phase != muxRunning {
 		return nil, false
 	}
-	for _, a := range m.sessions {
-		if a.tell&tellOpen != 0 { // in the order of their numbers
-			return a.Next()
-		}
+	if f, ok := m.first(); ok {
+		return f, true
 	}
 	for idle := 0; idle < len(m.sessions); idle++ {
 		m.turn++
@@ -350,6 +348,25 @@ func (m *Mux) next() ([]byte, bool) {
 		}
 		if ok {
 			return f, true
+		}
+	}
+	return nil, false
+}
+
+// first returns what must come before all else of the documents: the ends of those that may be opened again, then opens in
+// the order of their numbers.
+func (m *Mux) first() ([]byte, bool) {
+	for _, a := range m.sessions {
+		if a.phase == phaseEnded {
+			if f, ok := a.Next(); ok {
+				m.clean()
+				return f, true
+			}
+		}
+	}
+	for _, a := range m.sessions {
+		if a.tell&tellOpen != 0 {
+			return a.Next()
 		}
 	}
 	return nil, false

@@ -38,23 +38,26 @@ type leading struct {
 	ms     int64  // time of the last log frame
 	state  []byte // to be sent before anything else of the log, if not nil
 	place  place  // with state
+	told   bool   // accept has told what this side holds since state was taken
 }
 
 // following is the side of a session that follows one.
 type following struct {
 	*Follower
-	on bool  // the peer has said from where
-	ms int64 // what the time of the next log frame is told from; 0 after a resumption
+	on   bool  // the peer has said from where
+	told bool  // its clock has come
+	ms   int64 // what the time of the next log frame is told from; 0 after a resumption
 }
 
 // holds notes the peer's clock.
 func (f *following) holds(c vclock.Clock) {
 	if f.Follower != nil {
-		f.server = c.Clone()
+		f.server, f.told = c.Clone(), true
 	}
 }
 
-// logOption is what this side says of logs in open and accept.
+// logOption is what this side says of logs in open and accept. The place is taken before the clock that goes with it: what
+// the clock lacks the log will tell.
 func (s *Session) logOption() *wirePlace {
 	switch {
 	case s.opt.Follow != nil && s.phase == phaseOpening:
@@ -63,6 +66,8 @@ func (s *Session) logOption() *wirePlace {
 		p := place{s.opt.Log.epoch, s.lead.at, s.lead.place.digest}
 		return p.wire()
 	case s.lead.on:
+		s.lead.plan(s)
+		s.lead.told = true
 		return new(place).wire()
 	}
 	return nil
@@ -120,7 +125,7 @@ func (s *Session) meetLog(t FrameType, o *openOptions) (resumed bool, err error)
 	s.lead.on = true
 	s.opt.Log.join(s)
 	s.out.mu.Lock()
-	s.out.live, s.out.owes = false, nil
+	s.out.live = false // acknowledgements are for what was known already: the log does not tell that again
 	s.out.mu.Unlock()
 	if asked.number == 0 || !s.opt.Log.at(asked) {
 		return false, nil
@@ -133,7 +138,9 @@ func (s *Session) meetLog(t FrameType, o *openOptions) (resumed bool, err error)
 
 // plan notes where the log stands before the session looks at what the peer lacks.
 func (l *leading) plan(s *Session) {
-	if l.on {
+	if l.on && l.told {
+		l.told = false
+	} else if l.on {
 		l.place, l.state, l.ms = s.opt.Log.now()
 		l.at, l.target = l.place.number, 0
 	}
@@ -202,7 +209,7 @@ func (s *Session) followIn(frame *followFrame) error {
 		*f = Follower{}
 		return &FrameError{Type: FrameFollow, Reason: "the state is of another place"}
 	}
-	if s.follow.on && at != f.at {
+	if s.follow.on && at != f.at || !s.follow.told {
 		s.tell |= tellAsk // something came that the log does not tell
 	}
 	f.at, f.ms, s.follow.ms = at, int64(frame.Time), int64(frame.Time)

@@ -68,6 +68,10 @@ type Options struct {
 	// Durable, and tells no peer of more than this; without it, Received. It must be fast, must not call the session, and
 	// must never fall. Session.Poke tells that it may have grown.
 	Durable func(vclock.Replica) uint64
+	// DurableFirst holds own transactions back until Durable covers them. Where a store lends the replica ID this must be so:
+	// what a crash takes from this side must not be known elsewhere, or its dots would be used again. Others' transactions
+	// wait behind own ones.
+	DurableFirst bool
 	// TrustReceived takes acknowledgements of level Received for good enough to let history forget own messages; default:
 	// only those of level Durable.
 	TrustReceived bool
@@ -159,6 +163,8 @@ func (o *Options) fill(rt *runtime.Runtime) error {
 		return fmt.Errorf("%w: Window is %d; the range is [%d, 2^30]", ErrInvalidOptions, o.Window, MaxChunk)
 	case len(o.Stamp) > maxStamp:
 		return fmt.Errorf("%w: Stamp has %d bytes; at most %d", ErrInvalidOptions, len(o.Stamp), maxStamp)
+	case o.DurableFirst && o.Durable == nil:
+		return fmt.Errorf("%w: DurableFirst needs Durable", ErrInvalidOptions)
 	case len(o.Principal) > MaxPrincipal:
 		return fmt.Errorf("%w: Principal has %d bytes; at most %d", ErrInvalidOptions, len(o.Principal), MaxPrincipal)
 	case len(o.Data) > 4<<10:

@@ -30,8 +30,9 @@ type outbox struct {
 	lacks          map[vclock.Replica]uint64
 	drops          int // times that the queue was dropped
 
-	unsaved map[vclock.Replica]dots
-	known   bool // the peer has told its clock: unsaved is exact
+	unsaved map[vclock.Replica]dots // nil: nobody wants to know
+	held    vclock.Clock            // what the peer has acknowledged; an event may come late
+	known   bool                    // the peer has told its clock: unsaved is exact
 
 	owes map[vclock.Replica]owing // applied from the peer, not all acknowledged to it; nil: it wants to hear nothing
 }
@@ -71,7 +72,7 @@ func (o *outbox) take(u *runtime.Update) bool {
 		}
 		return o.live
 	}
-	if o.unsaved != nil {
+	if o.unsaved != nil && u.End > o.held[u.Sender] {
 		d, ok := o.unsaved[u.Sender]
 		if !ok {
 			d.start = u.Start
@@ -150,14 +151,23 @@ func (o *outbox) status() (queued int, behind, blind bool) {
 	return len(o.items), o.behind, o.blind
 }
 
-// compare sets unsaved anew: all that the document has and a clock of the peer lacks.
+// compare sets unsaved anew: all that the document has and a clock of the peer lacks. The clock belongs to the outbox from
+// then on.
 func (o *outbox) compare(rt *runtime.Runtime, peer vclock.Clock) {
 	o.mu.Lock()
-	o.unsaved, o.known = make(map[vclock.Replica]dots), true
+	if o.unsaved == nil {
+		o.mu.Unlock()
+		return
+	}
+	if peer == nil {
+		peer = make(vclock.Clock)
+	}
+	o.unsaved, o.held, o.known = make(map[vclock.Replica]dots), peer, false
 	o.mu.Unlock()
 	spans := rt.Clock().Diff(peer)
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.known = true
 	for _, s := range spans {
 		d, ok := o.unsaved[s.Replica]
 		if !ok {
@@ -171,6 +181,9 @@ func (o *outbox) compare(rt *runtime.Runtime, peer vclock.Clock) {
 func (o *outbox) acked(r vclock.Replica, end uint64) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.held != nil {
+		o.held.Set(r, max(o.held[r], end))
+	}
 	d, ok := o.unsaved[r]
 	if !ok || end <= d.start {
 		return false

@@ -124,7 +124,7 @@ func converge(t *rapid.T) {
 		o.Limits.Waiting = rapid.SampledFrom([]int{2, 1000}).Draw(t, "waiting")
 		n.nodes = append(n.nodes, newNode(t, i+1, o))
 		n.durable, n.logs = append(n.durable, nil), append(n.logs, nil)
-		if rapid.IntRange(0,3).Draw(t, "store") > 0 {
+		if rapid.IntRange(0, 3).Draw(t, "store") > 0 {
 			n.durable[i] = vclock.Clock{}
 			if rapid.IntRange(0, 3).Draw(t, "log") > 0 {
 				n.logs[i] = providers.NewTestLog(n.nodes[i].rt)

@@ -334,8 +334,8 @@ func (s *Session) clock(t FrameType, data []byte) error {
 		s.met(c)
 		return nil
 	}
-	s.out.compare(s.rt, c)
 	s.acknowledge(c)
+	s.out.compare(s.rt, c)
 	s.saved()
 	return nil
 }
@@ -386,6 +386,13 @@ func (s *Session) acked(frame []byte) error {
 func (s *Session) acknowledge(c vclock.Clock) {
 	if s.peer.level == Durable || s.peer.level == Received && s.opt.TrustReceived {
 		s.rt.Acknowledge(c)
+	}
+}
+
+// allSaved tells it if the peer has all.
+func (s *Session) allSaved() {
+	if spans, known := s.out.unsavedSpans(); known && len(spans) == 0 {
+		s.events.add(Saved{s.channel, s.document, s.peer.level, true})
 	}
 }
 

@@ -22,7 +22,7 @@ import (
 // Safe for concurrent use. Its lock is a leaf.
 type RoomLog struct {
 	mu       sync.Mutex
-	epoch    [8]byte // of the store that numbers; another one, other numbers
+	epoch    [8]byte           // of the store that numbers; another one, other numbers
 	packer   *runtime.Packer   // nil: to be made
 	mirror   *runtime.Unpacker // what followers know; it checks what they get
 	first    uint64

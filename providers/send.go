@@ -76,6 +76,7 @@ func (s *Session) Next() (frame []byte, ok bool) {
 	if s.told != nil {
 		s.out.compare(s.rt, s.told)
 		s.told = nil
+		s.allSaved()
 	}
 	if f := s.credits(); f != nil {
 		return f, true
@@ -222,6 +223,8 @@ func (s *Session) content() []byte {
 			return f
 		case x.due == dueClock && x.started && s.clocks < 1:
 			return nil // the peer sends clocks too fast; time brings this on
+		case x.due != dueNothing && s.tooEarly():
+			return nil
 		case x.due != dueNothing:
 			if !s.plan() {
 				return nil
@@ -236,6 +239,8 @@ func (s *Session) content() []byte {
 				return s.small()
 			}
 			return nil
+		case behind && x.started && s.tooEarly():
+			return nil
 		case behind && x.started:
 			if !s.replan() {
 				return nil
@@ -247,10 +252,19 @@ func (s *Session) content() []byte {
 		case s.lead.on && x.started:
 			return s.logged()
 		case queued > 0 && x.started:
-			return s.queued()
+			return s.queued() // nil if all of it is too early
 		}
 		return nil
 	}
+}
+
+// tooEarly reports whether own transactions must not leave yet, of all that there are.
+func (s *Session) tooEarly() bool {
+	if !s.opt.DurableFirst {
+		return false
+	}
+	own, ok := s.rt.Unacknowledged()
+	return ok && s.opt.Durable(own.Replica) < own.End
 }
 
 // plan decides how to bring the peer up to date, by its clock or with a state. False: the session has ended.
@@ -323,6 +337,18 @@ func (o *outbox) postpone(ms [][]byte) {
 func (s *Session) queued() []byte {
 	s.send.items = s.out.first(s.opt.QueueMessages, s.send.items[:0])
 	items := s.send.items
+	if s.opt.DurableFirst {
+		self := s.rt.Replica()
+		for i := range items {
+			if items[i].sender == self && items[i].end > s.opt.Durable(self) {
+				items = items[:i]
+				break
+			}
+		}
+		if len(items) == 0 {
+			return nil
+		}
+	}
 	f, n := s.pack(len(items), func(i int) []byte { return items[i].data })
 	s.out.sent(items[:n])
 	clear(items)

@@ -154,7 +154,9 @@ func newSession(rt *runtime.Runtime, channel uint64, document string, o *Options
 		return nil, err
 	}
 	s.out.session, s.out.maxBytes, s.out.maxN = s, s.opt.QueueBytes, s.opt.QueueMessages
-	s.out.unsaved = make(map[vclock.Replica]dots)
+	if !s.opt.IgnoreAcks {
+		s.out.unsaved = make(map[vclock.Replica]dots)
+	}
 	s.out.wake = s.opt.wake
 	s.take.window = s.opt.Window
 	return s, nil

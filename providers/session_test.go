@@ -1,6 +1,7 @@
 package providers_test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -375,5 +376,45 @@ func TestStalledTransferEnds(t *testing.T) {
 	}
 	if e, n := has[providers.Refused](w, 1); n != 1 || e.Code != providers.CodeStalled {
 		t.Fatalf("%+v", w.events[1])
+	}
+}
+
+// What this side's store has not made durable stays here, and what was written after it.
+func TestDurableFirst(t *testing.T) {
+	durable := uint64(0)
+	own := &providers.Options{DurableFirst: true, Durable: func(r vclock.Replica) uint64 {
+		if r == replicaID(1) {
+			return durable
+		}
+		return 1 << 40
+	}}
+	a, b, w := pair(t, own, nil)
+	a.insert(t, 0, "abc")
+	s := w.open(t, 0, "doc")
+	w.run(t)
+	b.insert(t, 0, "b")
+	w.run(t)
+	if got := b.String(); got != "b" || len(a.String()) != 4 {
+		t.Fatalf("%q, %q: what is not durable has left, or what is did not arrive", got, a)
+	}
+	durable = 3
+	s.Poke()
+	w.run(t)
+	equal(t, a, b)
+	a.insert(t, 0, "x")
+	a.insert(t, 0, "y")
+	durable = 4
+	w.run(t)
+	if got := b.String(); len(got) != 5 || got[0] != 'x' {
+		t.Fatalf("%q", got)
+	}
+	durable = 5
+	w.run(t)
+	equal(t, a, b)
+	if got := s.Unsaved(); len(got) > 0 {
+		t.Fatal(got)
+	}
+	if _, err := providers.NewSession(a.rt, 1, "doc", &providers.Options{DurableFirst: true}); !errors.Is(err, providers.ErrInvalidOptions) {
+		t.Fatal(err)
 	}
 }

@@ -97,6 +97,7 @@ type edge struct {
 	w        *world
 	ends     [2]*replica
 	patterns [2]providers.Pattern
+	follower *providers.Follower // of the dialer; nil: it follows no log
 
 	mu      sync.Mutex
 	faults  [2]*flaky
@@ -133,7 +134,10 @@ func (e *edge) side(ctx context.Context, i int, link providers.Link) {
 	r.mu.Unlock()
 	o := &providers.Options{Pattern: e.patterns[i], QueueMessages: 8, AskAfter: 50 * time.Millisecond}
 	if keeper != nil {
-		o.Durable = keeper.Durable
+		o.Durable, o.Log, o.Principal = keeper.Durable, keeper.Log(), "somebody"
+	}
+	if i == 0 {
+		o.Follow = e.follower
 	}
 	var session *providers.Session
 	joined := func(s *providers.Session, err error) {
@@ -242,6 +246,9 @@ func (w *world) link(i, j int) {
 	e := &edge{w: w, ends: [2]*replica{w.replicas[i], w.replicas[j]}, done: make(chan struct{})}
 	for k := range e.patterns {
 		e.patterns[k] = rapid.SampledFrom([]providers.Pattern{providers.Clock, providers.Clock, providers.Ongoing}).Draw(w.rt, "pattern")
+	}
+	if rapid.IntRange(0, 2).Draw(w.rt, "follow") > 0 {
+		e.follower = new(providers.Follower)
 	}
 	ctx, stop := context.WithCancel(w.ctx)
 	e.stop = stop
