@@ -409,7 +409,7 @@ func TestScenario19Presence(t *testing.T) {
 	other := uuid.New()
 	// S13: the key of somebody else, of nobody, and its own with a forged stamp.
 	r.frame(20, 1, [][]any{{victim[:], uint64(1) << 40, 30_000, []byte("forged"), []byte("admin")}, {other[:], 1, 30_000, []byte("forged"), nil}})
-	r.frame(21, 1, victim[:], 1<<40, "topic", []byte("forged"), []byte("admin"))
+	r.frame(21, 1, victim[:], uint64(1)<<40, "topic", []byte("forged"), []byte("admin"))
 	r.frame(20, 1, [][]any{{id[:], 1, 30_000, []byte("mine"), []byte("admin")}})
 	p := <-shown
 	if string(p.Value) != "mine" || string(p.Stamp) != "mallory" || p.Replica != id {
