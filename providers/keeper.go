@@ -23,6 +23,8 @@ type KeeperOptions struct {
 	// when the store fails: nothing becomes durable any more.
 	OnDurable func()
 	OnError   func(error)
+	// Manual starts no goroutine: whoever made the Keeper calls Step, as a simulation does that decides when a store answers.
+	Manual bool
 	Logger    *slog.Logger // default: nothing is logged
 	// Now is the clock whose time is stored with transactions; default time.Now. Rand gives the epoch of a new log, 8 bytes;
 	// default crypto/rand.
@@ -38,7 +40,7 @@ type KeeperOptions struct {
 //     it twice changes nothing.
 //  3. It never writes before everything stored was loaded: a document that cannot be loaded is not replaced.
 //
-// It starts one goroutine, which Close waits for. Safe for concurrent use.
+// It starts one goroutine, which Close waits for, unless KeeperOptions.Manual is set. Safe for concurrent use.
 type Keeper struct {
 	rt    *runtime.Runtime
 	store Store
@@ -78,7 +80,6 @@ func Keep(ctx context.Context, rt *runtime.Runtime, store Store, document string
 	if err != nil {
 		return nil, err
 	}
-	before := rt.Clock()
 	if err := k.load(stored); err != nil {
 		return nil, fmt.Errorf("document %q: %w", document, err)
 	}
@@ -87,16 +88,18 @@ func Keep(ctx context.Context, rt *runtime.Runtime, store Store, document string
 		return nil, err
 	}
 	k.stop = stop
-	if len(before) > 0 { // the document held something of its own: that is to be stored too
-		k.queue = append(k.queue, runtime.Update{Data: state, Kind: runtime.StateUpdate})
-		k.signal()
-	} else if info, err := runtime.Inspect(state); err != nil {
+	info, err := runtime.Inspect(state)
+	if err != nil {
 		stop()
 		return nil, err
-	} else if info.Clock != nil {
-		k.durable = info.Clock // exactly what was loaded: a later clock could hold what is not stored
 	}
-	go k.run()
+	if !k.durable.CoversClock(info.Clock) { // the document held something of its own: that is to be stored too
+		k.queue = append(k.queue, runtime.Update{Data: state, Kind: runtime.StateUpdate})
+		k.signal()
+	}
+	if !k.opt.Manual {
+		go k.run()
+	}
 	return k, nil
 }
 
@@ -137,6 +140,7 @@ func (k *Keeper) load(stored *Stored) error {
 			return fmt.Errorf("snapshot: %w", err)
 		}
 		k.owners, k.last, k.stored = head.owners, x.Through, true
+		k.durable.Merge(x.Clock)
 	}
 	for _, r := range stored.Records {
 		if r.Position <= k.last && k.stored {
@@ -173,6 +177,11 @@ func (k *Keeper) loadRecord(data []byte) error {
 		if err := k.receive(rec.body); err != nil {
 			return err
 		}
+		info, err := runtime.Inspect(rec.body)
+		if err != nil {
+			return err
+		}
+		k.durable.Merge(info.Clock)
 		k.log.skip(rec.body, rec.ms)
 		return nil
 	}
@@ -182,7 +191,8 @@ func (k *Keeper) loadRecord(data []byte) error {
 		k.log.mu.Unlock()
 	}
 	runs := rec.principals
-	return k.log.replay(rec.body, rec.ms, func(message []byte, sender vclock.Replica) error {
+	return k.log.replay(rec.body, rec.ms, func(message []byte, sender vclock.Replica, end uint64) error {
+		k.durable.Set(sender, max(k.durable[sender], end))
 		if len(runs) > 0 {
 			k.own(sender, runs[0].name)
 			if runs[0].count--; runs[0].count == 0 {
@@ -252,6 +262,11 @@ func (k *Keeper) Close() error {
 	k.mu.Lock()
 	k.closed = true
 	k.mu.Unlock()
+	if k.opt.Manual {
+		for k.Step() {
+		}
+		return k.Err()
+	}
 	k.signal()
 	<-k.done
 	return k.Err()
@@ -260,30 +275,39 @@ func (k *Keeper) Close() error {
 func (k *Keeper) run() {
 	defer close(k.done)
 	for range k.wake {
-		for {
-			k.mu.Lock()
-			batch, closed, failed := k.queue, k.closed, k.err != nil
-			k.queue = nil
-			k.mu.Unlock()
-			if len(batch) == 0 || failed {
-				if closed {
-					return
-				}
-				break
-			}
-			if err := k.append(batch); err != nil {
-				k.mu.Lock()
-				k.err = err
-				k.mu.Unlock()
-				k.opt.Logger.Error("weft: the store failed", "document", k.name, "error", err)
-				if k.opt.OnError != nil {
-					k.opt.OnError(err)
-				}
-				continue
-			}
-			k.compact()
+		for k.Step() {
+		}
+		k.mu.Lock()
+		done := k.closed && (len(k.queue) == 0 || k.err != nil)
+		k.mu.Unlock()
+		if done {
+			return
 		}
 	}
+}
+
+// Step appends all that waits, and reports whether there was anything. It is for a Keeper that is Manual, one call at a time;
+// it returns when the store has answered.
+func (k *Keeper) Step() bool {
+	k.mu.Lock()
+	batch, failed := k.queue, k.err != nil
+	k.queue = nil
+	k.mu.Unlock()
+	if len(batch) == 0 || failed {
+		return false
+	}
+	if err := k.append(batch); err != nil {
+		k.mu.Lock()
+		k.err = err
+		k.mu.Unlock()
+		k.opt.Logger.Error("weft: the store failed", "document", k.name, "error", err)
+		if k.opt.OnError != nil {
+			k.opt.OnError(err)
+		}
+		return true
+	}
+	k.compact()
+	return true
 }
 
 // append makes updates durable, in one record. A state or delta that came from outside is not stored as it came, since it

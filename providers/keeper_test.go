@@ -138,3 +138,25 @@ func TestKeeperRefusesDamage(t *testing.T) {
 		t.Fatal(c)
 	}
 }
+
+// TestKeeperOfInitialContent: what a document holds before it is loaded, such as its genesis, is stored once.
+func TestKeeperOfInitialContent(t *testing.T) {
+	store := mem.NewStore()
+	a := newNode(t, 1, runtime.Options{})
+	a.insert(t, 0, "genesis")
+	for i := range 3 {
+		n := newNode(t, 2+i, runtime.Options{})
+		ms, _ := a.rt.MessagesSince(nil)
+		if _, err := n.rt.Receive(ms[0]); err != nil {
+			t.Fatal(err)
+		}
+		k := keep(t, n, store, nil)
+		eventually(t, func() bool { return k.Durable(a.rt.Replica()) == 7 })
+		if err := k.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if stored, err := store.Load(t.Context(), "doc"); err != nil || len(stored.Records) != 1 {
+			t.Fatalf("%d records, %v", len(stored.Records), err)
+		}
+	}
+}

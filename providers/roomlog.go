@@ -167,15 +167,15 @@ func (l *RoomLog) trim() {
 }
 
 // replay takes packed messages that were stored, before anybody else sees the log: fn gets each.
-func (l *RoomLog) replay(packed []byte, ms int64, fn func(message []byte, sender vclock.Replica) error) error {
+func (l *RoomLog) replay(packed []byte, ms int64, fn func(message []byte, sender vclock.Replica, end uint64) error) error {
 	probe := len(l.data)
 	for rest := packed; len(rest) > 0; {
 		m, after, err := l.mirror.Next(rest)
 		if err != nil {
 			return err
 		}
-		sender, _ := l.mirror.Last()
-		if err := fn(m, sender); err != nil {
+		sender, end := l.mirror.Last()
+		if err := fn(m, sender, end); err != nil {
 			return err
 		}
 		l.ends = append(l.ends, probe+len(packed)-len(after))
