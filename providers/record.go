@@ -8,7 +8,7 @@ import (
 	"github.com/seed1312cc15/weft/vclock"
 )
 
-// What a Keeper stores; docs/protocol.md section 11 is normative. Versions come first; a reader refuses others.
+// What a Keeper stores; docs/protocol.md section 12 is normative. Versions come first; a reader refuses others.
 const (
 	recordVersion   = 1
 	snapshotVersion = 1
