@@ -51,6 +51,9 @@ func (s randSource) number(_ string, most uint64) uint64 {
 // FromRapid returns a Draw that takes its choices from t, for an Edit in a test of one's own.
 func FromRapid(t *rapid.T) *Draw { return &Draw{src: rapidSource{t}} }
 
+// FromRand returns a Draw that takes its choices from r, for an Edit in a program of one's own.
+func FromRand(r *rand.Rand) *Draw { return &Draw{src: randSource{r}} }
+
 // skipped is the panic that ends a step of a script that makes no sense (any more).
 type skipped struct{}
 
