@@ -25,7 +25,7 @@ type KeeperOptions struct {
 	OnError   func(error)
 	// Manual starts no goroutine: whoever made the Keeper calls Step, as a simulation does that decides when a store answers.
 	Manual bool
-	Logger    *slog.Logger // default: nothing is logged
+	Logger *slog.Logger // default: nothing is logged
 	// Now is the clock whose time is stored with transactions; default time.Now. Rand gives the epoch of a new log, 8 bytes;
 	// default crypto/rand.
 	Now  func() time.Time

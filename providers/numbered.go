@@ -38,7 +38,6 @@ type leading struct {
 	ms     int64  // time of the last log frame
 	state  []byte // to be sent before anything else of the log, if not nil
 	place  place  // with state
-	told   bool   // accept has told what this side holds since state was taken
 }
 
 // following is the side of a session that follows one.
@@ -67,7 +66,6 @@ func (s *Session) logOption() *wirePlace {
 		return p.wire()
 	case s.lead.on:
 		s.lead.plan(s)
-		s.lead.told = true
 		return new(place).wire()
 	}
 	return nil
@@ -136,11 +134,10 @@ func (s *Session) meetLog(t FrameType, o *openOptions) (resumed bool, err error)
 	return true, nil
 }
 
-// plan notes where the log stands before the session looks at what the peer lacks.
+// plan notes where the log stands before the session looks at what the peer lacks, unless an earlier place still has to be
+// told: the peer may have heard a clock that goes with that one.
 func (l *leading) plan(s *Session) {
-	if l.on && l.told {
-		l.told = false
-	} else if l.on {
+	if l.on && l.state == nil {
 		l.place, l.state, l.ms = s.opt.Log.now()
 		l.at, l.target = l.place.number, 0
 	}

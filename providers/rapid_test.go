@@ -42,6 +42,21 @@ func (n *network) number(o *providers.Options, i, j int) {
 		o.IgnoreAcks = rapid.Bool().Draw(n.t, "ignore")
 		o.Principal = "who"
 	}
+	if rapid.IntRange(0, 2).Draw(n.t, "cache") == 0 { // a state that was encoded a while ago
+		rt := n.nodes[i].rt
+		clock := rt.Clock()
+		state, err := rt.Save(runtime.CanonicalOnly())
+		if err != nil {
+			n.t.Fatal(err)
+		}
+		o.Save = func(since vclock.Clock) ([]byte, vclock.Clock, error) {
+			if since == nil {
+				return state, clock.Clone(), nil
+			}
+			b, err := rt.SaveSince(since, runtime.CanonicalOnly())
+			return b, nil, err
+		}
+	}
 	if rapid.IntRange(0, 3).Draw(n.t, "follow") > 0 {
 		k := [2]int{i, j}
 		if n.places[k] == nil {
