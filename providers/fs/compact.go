@@ -24,11 +24,7 @@ func (s *Store) Compact(ctx context.Context) error {
 	defer s.calls.Done()
 	s.backups.Lock() // one that runs has the old file open
 	defer s.backups.Unlock()
-	var err error
-	if e := s.change(ctx, change{solo: func() error { err = s.compact(ctx); return err }}); err == nil {
-		err = e
-	}
-	return err
+	return s.change(context.WithoutCancel(ctx), change{solo: func() error { return s.compact(ctx) }})
 }
 
 // compact runs in the committer, or while that does not run. An error before the new file is in place leaves everything as it

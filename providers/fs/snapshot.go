@@ -64,16 +64,24 @@ type snapshotWriter struct {
 	written uint32 // parts
 }
 
+// run writes it. ctx is asked between transactions, and none is left waiting: they read what belongs to the caller.
 func (w *snapshotWriter) run(ctx context.Context) error {
 	perBatch := uint32(max(1, w.s.opt.BatchBytes/chunkLen))
+	whole := context.WithoutCancel(ctx)
 	for w.header.chunks-w.written > perBatch {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		end := w.written + perBatch
-		if err := w.s.change(ctx, change{write: func(tx *bolt.Tx) error { return w.putParts(tx, w.written, end) }}); err != nil {
+		if err := w.s.change(whole, change{write: func(tx *bolt.Tx) error { return w.putParts(tx, w.written, end) }}); err != nil {
 			return err
 		}
 		w.written = end
 	}
-	return w.publish(ctx)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return w.publish(whole)
 }
 
 func (w *snapshotWriter) putParts(tx *bolt.Tx, from, end uint32) error {

@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/uuid"
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/seed1312cc15/weft/providers"
 )
 
 // HoldCommitter holds the committer up from blocked until release is closed.
@@ -17,6 +19,35 @@ func HoldCommitter(s *Store, blocked chan<- struct{}, release <-chan struct{}) {
 		<-release
 		return errors.New("nothing to do")
 	}})
+}
+
+// Abandon ends a store as the death of its process would: nothing is noted.
+func Abandon(s *Store) {
+	s.queue.mu.Lock()
+	s.queue.failed = errors.New("abandoned")
+	s.queue.mu.Unlock()
+	s.Close()
+}
+
+// Chunks returns how many parts of snapshots there are.
+func Chunks(s *Store) (n int) {
+	s.view(func(tx *bolt.Tx) error {
+		return tx.Bucket(chunkSpace.name).ForEach(func(_, _ []byte) error { n++; return nil })
+	})
+	return n
+}
+
+// PutStray writes parts of a snapshot and no header.
+func PutStray(s *Store, document string) error {
+	w := &snapshotWriter{s: s, name: document, x: &providers.Snapshot{State: make([]byte, 3*chunkLen)}, id: s.queue.number()}
+	return s.change(context.Background(), change{write: func(tx *bolt.Tx) error { return w.putParts(tx, 0, 3) }})
+}
+
+// Waiting returns how many batches wait for the committer.
+func Waiting(s *Store) int {
+	s.queue.mu.Lock()
+	defer s.queue.mu.Unlock()
+	return len(s.queue.batches)
 }
 
 // Queued returns the bytes that wait for the committer.

@@ -91,9 +91,7 @@ func TestStoreRestoredOrCopied(t *testing.T) {
 			return w.dir
 		},
 		"backup of this opening in place, after a crash": func(t *testing.T, w *world) string {
-			owner := read(t, filepath.Join(w.dir, owner))
-			w.s.Close()
-			write(t, filepath.Join(w.dir, "store.owner"), owner)
+			fs.Abandon(w.s)
 			write(t, filepath.Join(w.dir, db), w.backup.Bytes())
 			return w.dir
 		},
@@ -119,9 +117,7 @@ func TestStoreRestoredOrCopied(t *testing.T) {
 		"both files in place, as they were while it ran, after a crash": func(t *testing.T, w *world) string {
 			before, owned := read(t, filepath.Join(w.dir, db)), read(t, filepath.Join(w.dir, owner))
 			put(t, w.s, "doc", "later still")
-			crashed := read(t, filepath.Join(w.dir, owner))
-			w.s.Close()
-			write(t, filepath.Join(w.dir, owner), crashed)
+			fs.Abandon(w.s)
 			write(t, filepath.Join(w.dir, db), before)
 			write(t, filepath.Join(w.dir, owner), owned)
 			return w.dir
@@ -181,7 +177,7 @@ func TestStoreCompactAndCrashKeepTheID(t *testing.T) {
 	if err := s.Backup(t.Context(), &bytes.Buffer{}); err != nil {
 		t.Fatal(err)
 	}
-	s.Close()
+	fs.Abandon(s)
 	s = openStore(t, dir, quiet)
 	if again := lend(t, s, "doc"); again != id || s.Boot().Moved != "" {
 		t.Errorf("%v, %+v", again, s.Boot())

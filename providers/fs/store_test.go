@@ -11,7 +11,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -275,6 +277,92 @@ func TestStoreKeepsTrimmedRecordsForTheOlderSnapshot(t *testing.T) {
 	}
 	s.Close()
 	openStore(t, dir, quiet)
+}
+
+// TestStoreReadersAmongRemovals reads a document all the time while its records and snapshots come and go.
+func TestStoreReadersAmongRemovals(t *testing.T) {
+	s := openStore(t, t.TempDir(), quiet)
+	ctx, stop := context.WithCancel(t.Context())
+	var readers sync.WaitGroup
+	for range 2 {
+		readers.Go(func() {
+			for seen := 0; ctx.Err() == nil; {
+				x, err := s.Load(context.Background(), "doc")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				distinct := map[string]bool{}
+				for c := range strings.SplitSeq(contentsOf(x), ".") {
+					distinct[c] = true
+				}
+				if len(distinct) < seen {
+					t.Errorf("%d contents after %d", len(distinct), seen)
+					return
+				}
+				seen = len(distinct)
+			}
+		})
+	}
+	state := "."
+	for n := range uint64(60) {
+		var c []string
+		for i := range 3 {
+			c = append(c, fmt.Sprintf("%d.", 3*n+uint64(i)))
+		}
+		p := put(t, s, "doc", c...)
+		state += strings.Join(c, "")
+		snap(t, s, "doc", n+1, p[2], []byte(state))
+		if err := s.Trim(t.Context(), "doc", p[2]); err != nil {
+			t.Fatal(err)
+		}
+		if n%20 == 19 {
+			if err := s.Compact(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	stop()
+	readers.Wait()
+	if d := s.Damaged(); len(d) > 0 {
+		t.Errorf("%v", d)
+	}
+}
+
+// TestStoreUnfinishedSnapshot leaves parts of a snapshot behind, as a crash does, and a caller who gives up.
+func TestStoreUnfinishedSnapshot(t *testing.T) {
+	dir := t.TempDir()
+	s := openStore(t, dir, &fs.StoreOptions{ScrubEvery: -1, BatchBytes: 64 << 10})
+	p := put(t, s, "doc", "x")
+	snap(t, s, "doc", 1, p[0], make([]byte, 300_000))
+	whole := fs.Chunks(s)
+	if err := fs.PutStray(s, "doc"); err != nil || fs.Chunks(s) <= whole {
+		t.Fatal(err)
+	}
+	fs.Abandon(s)
+	s = openStore(t, dir, &fs.StoreOptions{ScrubEvery: -1, BatchBytes: 64 << 10})
+	if n := fs.Chunks(s); n != whole {
+		t.Errorf("%d parts are left, not %d", n, whole)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	blocked, release := make(chan struct{}), make(chan struct{})
+	go fs.HoldCommitter(s, blocked, release)
+	<-blocked
+	given := make(chan error)
+	go func() {
+		given <- s.Snapshot(ctx, "doc", &providers.Snapshot{Clock: vclock.Clock{{1}: 2}, Through: p[0], State: make([]byte, 300_000)})
+	}()
+	for fs.Waiting(s) == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	cancel()
+	close(release)
+	if err := <-given; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	if n := fs.Chunks(s); n != whole {
+		t.Errorf("%d parts are left, not %d", n, whole)
+	}
 }
 
 func TestStoreVerify(t *testing.T) {
