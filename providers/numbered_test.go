@@ -334,3 +334,45 @@ func TestStoredVersions(t *testing.T) {
 		}
 	}
 }
+
+// TestFollowAfterCachedState: what the server took between the clock that it told and the end of what it brought the peer up
+// to date with is acknowledged too.
+func TestFollowAfterCachedState(t *testing.T) {
+	n := newNode(t, 9, runtime.Options{History: runtime.History{Off: true}})
+	s, a := &server{n, providers.NewTestLog(n.rt)}, newNode(t, 1, runtime.Options{})
+	s.insert(t, 0, "long ago")
+	s.flush(t)
+	state, err := s.rt.Save()
+	if err != nil {
+		t.Fatal(err)
+	}
+	clock := s.rt.Clock()
+	o := s.options()
+	o.Save = func(since vclock.Clock) ([]byte, vclock.Clock, error) {
+		if !since.CoversClock(clock) {
+			return state, clock.Clone(), nil
+		}
+		b, err := s.rt.SaveSince(since)
+		return b, nil, err
+	}
+	s.insert(t, 0, "newer ")
+	w := newWire(t, a, s.node, &providers.Options{Follow: new(providers.Follower)}, o)
+	w.open(t, 0, "doc")
+	for w.ends[1].Session("doc") == nil {
+		w.fetch(t, 0, 4)
+		w.deliver(t, 0, 9)
+		w.fetch(t, 1, 1)
+		w.deliver(t, 1, 1)
+	}
+	w.fetch(t, 1, 4) // accept and the beginning of the state
+	w.deliver(t, 1, 4)
+	a.insert(t, 0, "mine ")
+	w.fetch(t, 0, 9)
+	w.deliver(t, 0, 9)
+	s.flush(t)
+	s.flush(t, w)
+	equal(t, s.node, a)
+	if got := w.ends[0].Session("doc").Unsaved(); len(got) > 0 {
+		t.Fatal(got)
+	}
+}

@@ -243,6 +243,11 @@ func converge(t *rapid.T) {
 	}
 	for i := 1; i < count; i++ {
 		o := [2]*providers.Options{{}, {}}
+		for e := range o {
+			if d := n.durable[i-1+e]; d != nil {
+				o[e].Durable = func(r vclock.Replica) uint64 { return d[r] }
+			}
+		}
 		n.number(o[0], i-1, i)
 		n.number(o[1], i, i-1)
 		o[0].IgnoreAcks, o[1].IgnoreAcks = false, false
@@ -252,6 +257,13 @@ func converge(t *rapid.T) {
 	}
 	for round := 0; ; round++ {
 		sum := 0
+		if round < 3 { // while they meet
+			for range rapid.IntRange(0, 3).Draw(t, "moves") {
+				edit(t)
+				move(t)
+				n.store(pick("node"))
+			}
+		}
 		for i := range count {
 			n.store(i)
 		}
