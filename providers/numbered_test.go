@@ -364,8 +364,8 @@ func TestFollowAfterCachedState(t *testing.T) {
 		w.fetch(t, 1, 1)
 		w.deliver(t, 1, 1)
 	}
-	w.fetch(t, 1, 4) // accept and the beginning of the state
-	w.deliver(t, 1, 4)
+	w.fetch(t, 1, 2) // accept and the beginning of the state
+	w.deliver(t, 1, 2)
 	a.insert(t, 0, "mine ")
 	w.fetch(t, 0, 9)
 	w.deliver(t, 0, 9)
