@@ -27,15 +27,16 @@ type command struct {
 	args  string // what follows the flags
 	short string // one line
 	long  string
+	// plainAfter is how many arguments may come before flags end; 0: flags may stand anywhere.
+	plainAfter int
 	// setup declares the flags and returns what runs once they are parsed.
 	setup func(fs *flag.FlagSet) func(c *console, args []string) error
 }
 
 func commands() []*command {
-	return []*command{
+	return append(serverCommands(), connectCommand, storeCommand,
 		replayCommand, conformanceCommand, inspectCommand, exportCommand, mergeCommand, diffCommand, demoCommand,
-		fuzzCommand,
-	}
+		fuzzCommand)
 }
 
 // console is where a command writes to.
@@ -85,7 +86,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	c := &console{out: stdout, err: stderr, progress: newProgress(stderr)}
 	fs.BoolVar(&c.json, "json", false, "write JSON for machines")
 	exec := cmd.setup(fs)
-	rest, err := parse(fs, args[1:])
+	rest, err := parse(fs, args[1:], cmd.plainAfter)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		cmd.writeHelp(stdout)
@@ -119,9 +120,13 @@ func report(cmd *command, err error, stderr io.Writer) int {
 	return exitFailed
 }
 
-// parse is fs.Parse that also takes flags after the first argument. "--" ends the flags.
-func parse(fs *flag.FlagSet, args []string) (rest []string, err error) {
+// parse is fs.Parse that also takes flags after the first argument, as long as there are fewer than plainAfter, if that
+// is not 0. "--" ends the flags.
+func parse(fs *flag.FlagSet, args []string, plainAfter int) (rest []string, err error) {
 	for {
+		if plainAfter > 0 && len(rest) >= plainAfter {
+			return append(rest, args...), nil
+		}
 		before := len(args)
 		if err := fs.Parse(args); err != nil {
 			return nil, err
