@@ -164,6 +164,7 @@ func refusal(err error) *RefusedError {
 	r = &RefusedError{Code: CodeInternal, Reason: err.Error()}
 	var equivocation *runtime.EquivocationError
 	var jump *runtime.ClockJumpError
+	var limit *runtime.LimitError
 	switch {
 	case errors.As(err, &equivocation):
 		r.Code, r.Dot = CodeEquivocation, &equivocation.Dot
@@ -173,6 +174,8 @@ func refusal(err error) *RefusedError {
 		r.Code = CodeSenderRefused
 	case errors.Is(err, runtime.ErrWrongDocument):
 		r.Code = CodeWrongDocument
+	case errors.As(err, &limit) && limit.Name == "Replicas":
+		r.Code = CodeDocQuota
 	case errors.Is(err, runtime.ErrLimit):
 		r.Code = CodeUpdateTooBig
 	case errors.Is(err, runtime.ErrVersion):

@@ -53,6 +53,7 @@ type Keeper struct {
 	queue   []runtime.Update
 	durable vclock.Clock
 	owners  map[vclock.Replica]string
+	claimed map[vclock.Replica]string // owners that no record holds yet
 	err     error
 	closed  bool
 	wake    chan struct{}
@@ -173,6 +174,9 @@ func (k *Keeper) loadRecord(data []byte) error {
 	if next, _ := k.log.Next(); rec.number != next {
 		return fmt.Errorf("%w: the record begins with number %d, not %d", ErrMalformed, rec.number, next)
 	}
+	for r, name := range rec.owners {
+		k.owners[r] = name
+	}
 	if rec.flags&recordUpdate != 0 {
 		if err := k.receive(rec.body); err != nil {
 			return err
@@ -190,22 +194,15 @@ func (k *Keeper) loadRecord(data []byte) error {
 		k.log.restart()
 		k.log.mu.Unlock()
 	}
-	runs := rec.principals
 	return k.log.replay(rec.body, rec.ms, func(message []byte, sender vclock.Replica, end uint64) error {
 		k.durable.Set(sender, max(k.durable[sender], end))
-		if len(runs) > 0 {
-			k.own(sender, runs[0].name)
-			if runs[0].count--; runs[0].count == 0 {
-				runs = runs[1:]
-			}
-		}
 		return k.receive(message)
 	})
 }
 
 func (k *Keeper) add(u runtime.Update) {
 	k.mu.Lock()
-	if s, ok := u.Origin.(*Session); ok && u.Kind == runtime.MessageUpdate {
+	if s, ok := u.Origin.(*Session); ok && u.Kind == runtime.MessageUpdate && u.Sender == s.peer.replica {
 		k.own(u.Sender, s.opt.Principal)
 	}
 	k.queue = append(k.queue, u)
@@ -213,13 +210,16 @@ func (k *Keeper) add(u runtime.Update) {
 	k.signal()
 }
 
-// own binds a replica to the first principal that brought something of it.
+// own binds a replica to the first principal that wrote under it: who relays others' work is not its owner.
 func (k *Keeper) own(r vclock.Replica, principal string) {
 	if principal == "" {
 		return
 	}
 	if _, ok := k.owners[r]; !ok {
-		k.owners[r] = principal
+		if k.claimed == nil {
+			k.claimed = make(map[vclock.Replica]string)
+		}
+		k.owners[r], k.claimed[r] = principal, principal
 	}
 }
 
@@ -318,6 +318,11 @@ func (k *Keeper) append(batch []runtime.Update) error {
 	if !k.stored {
 		rec.flags, rec.epoch = recordEpoch, k.log.epoch
 	}
+	k.mu.Lock()
+	if rec.owners, k.claimed = k.claimed, nil; rec.owners != nil {
+		rec.flags |= recordOwners
+	}
+	k.mu.Unlock()
 	messages, reach := messagesOf(batch)
 	var err error
 	if messages == nil {

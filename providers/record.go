@@ -16,6 +16,7 @@ const (
 	recordUpdate    = 1 << 0 // the body is a delta; else packed messages
 	recordRestarted = 1 << 1 // the stream began anew before the messages, with the same places and without tables
 	recordEpoch     = 1 << 2 // an epoch follows: the record is the first one of a log
+	recordOwners    = 1 << 3 // owners follow: replicas that belong to a principal from here on
 )
 
 // record is a Keeper's record: what became durable in one piece.
@@ -25,6 +26,7 @@ type record struct {
 	number     uint64 // of its first transaction
 	ms         int64  // the server's time
 	principals []principalRun
+	owners     map[vclock.Replica]string
 	body       []byte
 }
 
@@ -47,7 +49,25 @@ func (r *record) append(b []byte) []byte {
 		b = binary.AppendUvarint(b, uint64(len(p.name)))
 		b = append(b, p.name...)
 	}
+	if r.flags&recordOwners != 0 {
+		b = appendOwners(b, r.owners)
+	}
 	return append(b, r.body...)
+}
+
+func appendOwners(b []byte, owners map[vclock.Replica]string) []byte {
+	ids := make([]vclock.Replica, 0, len(owners))
+	for id := range owners {
+		ids = append(ids, id)
+	}
+	slices.SortFunc(ids, vclock.CompareReplicas)
+	b = binary.AppendUvarint(b, uint64(len(ids)))
+	for _, id := range ids {
+		b = append(b, id[:]...)
+		b = binary.AppendUvarint(b, uint64(len(owners[id])))
+		b = append(b, owners[id]...)
+	}
+	return b
 }
 
 // storedReader reads what a Keeper stored. After the first fault everything is zero.
@@ -96,10 +116,23 @@ func (r *storedReader) version(want byte, what string) {
 	}
 }
 
+func (r *storedReader) owners() map[vclock.Replica]string {
+	owners := make(map[vclock.Replica]string)
+	for range r.uvarint("owners") {
+		id := r.take(16, "owner")
+		name := r.take(r.uvarint("owner"), "owner")
+		if r.err != nil {
+			break
+		}
+		owners[vclock.Replica(id)] = string(name)
+	}
+	return owners
+}
+
 func readRecord(data []byte) (r record, err error) {
 	rd := storedReader{b: data}
 	rd.version(recordVersion, "a record")
-	if r.flags = rd.byte("flags"); r.flags > recordUpdate|recordRestarted|recordEpoch {
+	if r.flags = rd.byte("flags"); r.flags > recordUpdate|recordRestarted|recordEpoch|recordOwners {
 		rd.fail("flags")
 	}
 	if r.flags&recordEpoch != 0 {
@@ -113,6 +146,9 @@ func readRecord(data []byte) (r record, err error) {
 			break
 		}
 		r.principals = append(r.principals, p)
+	}
+	if r.flags&recordOwners != 0 {
+		r.owners = rd.owners()
 	}
 	r.body = rd.b
 	return r, rd.err
@@ -133,18 +169,7 @@ func (h *snapshotHead) append(b []byte) []byte {
 	b = binary.BigEndian.AppendUint64(b, h.place.digest)
 	b = binary.AppendUvarint(b, uint64(len(h.stream)))
 	b = append(b, h.stream...)
-	b = binary.AppendUvarint(b, uint64(len(h.owners)))
-	ids := make([]vclock.Replica, 0, len(h.owners))
-	for id := range h.owners {
-		ids = append(ids, id)
-	}
-	slices.SortFunc(ids, vclock.CompareReplicas)
-	for _, id := range ids {
-		b = append(b, id[:]...)
-		b = binary.AppendUvarint(b, uint64(len(h.owners[id])))
-		b = append(b, h.owners[id]...)
-	}
-	return b
+	return appendOwners(b, h.owners)
 }
 
 // readSnapshot returns the head of a snapshot and the state after it.
@@ -158,15 +183,7 @@ func readSnapshot(data []byte) (h snapshotHead, state []byte, err error) {
 		h.place.digest = binary.BigEndian.Uint64(d)
 	}
 	h.stream = rd.take(rd.uvarint("stream"), "stream")
-	h.owners = make(map[vclock.Replica]string)
-	for range rd.uvarint("owners") {
-		id := rd.take(16, "owner")
-		if name := rd.take(rd.uvarint("owner"), "owner"); rd.err == nil {
-			h.owners[vclock.Replica(id)] = string(name)
-		} else {
-			break
-		}
-	}
+	h.owners = rd.owners()
 	if rd.err == nil && h.place.number == 0 {
 		rd.fail("number")
 	}
