@@ -175,7 +175,7 @@ func refusal(err error) *RefusedError {
 	case errors.Is(err, runtime.ErrWrongDocument):
 		r.Code = CodeWrongDocument
 	case errors.As(err, &limit) && limit.Name == "Replicas":
-		r.Code = CodeDocQuota
+		r.Code = CodeQuota
 	case errors.Is(err, runtime.ErrLimit):
 		r.Code = CodeUpdateTooBig
 	case errors.Is(err, runtime.ErrVersion):
