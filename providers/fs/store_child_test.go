@@ -185,6 +185,9 @@ func (a acks) missing(ctx context.Context, s *fs.Store) (string, error) {
 // TestStoreKilled kills a process that writes, again and again, in the middle of anything.
 func TestStoreKilled(t *testing.T) {
 	rounds := *storeRounds
+	if testing.Short() {
+		rounds = min(rounds, 5)
+	}
 	dir := t.TempDir()
 	all := acks{}
 	for round := range rounds {
