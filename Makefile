@@ -12,7 +12,7 @@ test: format
 	$(GO) vet ./...
 	$(GO) test ./...
 
-# Three replicas edit, part, and meet again; then a recorded editing trace is replayed and checked.
+# Three replicas edit, part, and meet again; a recorded editing trace is replayed; clients use a server that is killed.
 demo:
 	@$(GO) run ./cmd/weft demo
 
