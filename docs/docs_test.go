@@ -257,7 +257,8 @@ func anchors(text string) (out []string) {
 
 // packages are those whose names documents may use, by directory.
 var packages = map[string]string{".": "weft", "vclock": "vclock", "runtime": "runtime", "crdt": "crdt",
-	"providers": "providers", "fuzz": "fuzz"}
+	"providers": "providers", "providers/mem": "mem", "providers/ephemeral": "ephemeral", "providers/fs": "fs", "providers/ws": "ws",
+	"fuzz": "fuzz"}
 
 // names holds what packages export: "crdt.Text", "crdt.Text.Insert".
 type names struct {

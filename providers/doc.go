@@ -1,12 +1,13 @@
 // Package providers moves updates between replicas: sessions that keep a document in sync with a peer, and the contracts
 // of the links and stores under them.
 //
-// Three layers, each usable alone:
+// A program that syncs documents with a server uses [Client] over a dial function, such as that of package ws, and reads
+// docs/providers.md. Below it are three layers, each usable alone:
 //
 //   - [Session] keeps one document in sync with one peer; [Mux] runs many sessions over one link, with admission,
 //     heartbeat and end of the connection. Both are pure state machines: bytes in, bytes out, time passed in.
 //   - [Conn] drives a Mux over a [Link]. It is what most programs use.
-//   - [Keeper] ties a runtime to a [Store], so that "saved" means durable.
+//   - [Keeper] ties a runtime to a [Store], so that "saved" means durable, and numbers what is: a [RoomLog].
 //
 // A client of a link a:
 //
@@ -53,8 +54,10 @@
 //	send.go       what a session sends: plans, packing, chunks
 //	receive.go    what it takes
 //	outbox.go     where the runtime's updates meet the session
+//	roomlog.go    the numbered log of a document; numbered.go: sending it, following it
 //	ephemeral.go  presence and casts; ephemeral_box.go: what waits for one peer
 //	mux.go        many sessions on one link; mux_open.go: how documents are opened
 //	conn.go       the driver
-//	link.go, store.go, keeper.go
+//	client.go     connections that come back; client_document.go: a document over all of them, client_ledger.go: what is saved
+//	link.go, store.go, keeper.go; record.go: what a keeper stores
 package providers

@@ -17,8 +17,8 @@
 // written together and synced once. Each record and snapshot has a checksum; what is damaged is reported by name, never
 // served and never skipped, and the other documents go on.
 //
-// One document in one file that one can mail or keep under version control, and replicas that share a directory through any
-// program that copies files, are file.go and folder.go.
+// [OpenFile] keeps one document in one file that one can mail or keep under version control; [OpenFolder] lets replicas share a
+// directory through any program that copies files. docs/files.md has both.
 //
 // docs/store.md has the layout of a store, byte by byte, and its operation: backup, verification, compaction, what each
 // error means.
@@ -33,4 +33,7 @@
 //	verify.go     Verify and the scrub                  tree.go           bbolt's pages, checked before bbolt reads them
 //	compact.go    a new file without free pages         backup.go         a copy while running
 //	lend.go       stable replica IDs                    owner.go          who has the directory
+//	file.go       one document in one file              folder.go         replicas that share a directory
+//	writer.go     the group committer of both           logfile.go        their records
+//	filesystem.go the operations that they need of a disk
 package fs
