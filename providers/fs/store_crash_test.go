@@ -93,27 +93,51 @@ type traceParser struct {
 	syncing map[string]string // thread -> name
 }
 
-var (
-	traceCall   = regexp.MustCompile(`^(\d+) +(\w+)\((.*?)(?:\) += (-?\d+).*| <unfinished \.\.\.>)$`)
-	traceResume = regexp.MustCompile(`^(\d+) +<\.\.\. (fsync|fdatasync) resumed>.*= 0$`)
-	traceString = regexp.MustCompile(`["<]((?:\\x[0-9a-f]{2})*)[">]`)
-)
+var traceResume = regexp.MustCompile(`^(\d+) +<\.\.\. (fsync|fdatasync) resumed>.*= 0$`)
+
+// cutCall divides "123 call(args) = 0" or "123 call(args <unfinished ...>"; ok is false for what failed or is no call.
+func cutCall(line string) (thread, call, args string, done, ok bool) {
+	thread, rest, _ := strings.Cut(line, " ")
+	call, rest, ok = strings.Cut(strings.TrimLeft(rest, " "), "(")
+	if !ok || strings.ContainsAny(call, " <") {
+		return "", "", "", false, false
+	}
+	if args, ok = strings.CutSuffix(rest, " <unfinished ...>"); ok {
+		return thread, call, args, false, true
+	}
+	at := strings.LastIndex(rest, ") ")
+	if at < 0 || strings.HasPrefix(strings.TrimLeft(rest[at+2:], " ="), "-1") {
+		return "", "", "", false, false
+	}
+	return thread, call, rest[:at], true, true
+}
+
+// hexStrings returns the strings and paths among arguments, each byte of which is \xHH.
+func hexStrings(args string) (out []string) {
+	for {
+		at := strings.IndexAny(args, `"<`)
+		if at < 0 {
+			return out
+		}
+		end := at + 1 + strings.IndexAny(args[at+1:], `">`)
+		b, _ := hex.DecodeString(strings.ReplaceAll(args[at+1:end], `\x`, ""))
+		out = append(out, string(b))
+		args = args[end+1:]
+	}
+}
 
 func (p *traceParser) line(line string) {
-	if m := traceResume.FindStringSubmatch(line); m != nil {
-		p.sync(p.syncing[m[1]])
+	if len(line) < 200 {
+		if m := traceResume.FindStringSubmatch(line); m != nil {
+			p.sync(p.syncing[m[1]])
+			return
+		}
+	}
+	thread, call, args, done, ok := cutCall(line)
+	if !ok {
 		return
 	}
-	m := traceCall.FindStringSubmatch(line)
-	if m == nil || strings.HasPrefix(m[4], "-") {
-		return
-	}
-	thread, call, args, done := m[1], m[2], m[3], m[4] != ""
-	var text []string
-	for _, s := range traceString.FindAllStringSubmatch(args, -1) {
-		b, _ := hex.DecodeString(strings.ReplaceAll(s[1], `\x`, ""))
-		text = append(text, string(b))
-	}
+	text := hexStrings(args)
 	number := func(fromEnd int) int64 {
 		f := strings.Split(args, ", ")
 		n, _ := strconv.ParseInt(f[len(f)-1-fromEnd], 10, 64)
