@@ -88,7 +88,7 @@ func (t tokenTable) add(fields []string) error {
 		return fmt.Errorf("a principal has at most %d bytes", providers.MaxPrincipal)
 	}
 	known := false
-	for a := ws.AccessNone; a <= ws.AccessWrite; a++ {
+	for a := ws.AccessNone; a <= ws.AccessWriteRelay; a++ {
 		if a.String() == fields[2] {
 			g.access, known = a, true
 		}

@@ -43,8 +43,8 @@ const (
 	// under a replica ID, has it for ever. States, deltas and the messages of others are refused with FOREIGN_DOTS. A
 	// client then needs its own messages in history until they are acknowledged, which is what runtimes do.
 	AccessWriteOwn
-	// AccessWrite also brings what others wrote, as replicas do that were linked while the server was out of reach.
-	AccessWrite
+	// AccessWriteRelay also brings what others wrote, as replicas do that were linked while the server was out of reach.
+	AccessWriteRelay
 )
 
 func (a Access) String() string {
@@ -69,7 +69,7 @@ type Authorizer func(ctx context.Context, p Principal, document string) (Access,
 func Anyone(context.Context, *http.Request, []byte) (Principal, error) { return Principal{}, nil }
 
 // AllowAll is an Authorizer that lets everybody read and write everything.
-func AllowAll(context.Context, Principal, string) (Access, error) { return AccessWrite, nil }
+func AllowAll(context.Context, Principal, string) (Access, error) { return AccessWriteRelay, nil }
 
 func (p *Principal) check(now time.Time) error {
 	if p.Stamp == nil && p.ID != "" {

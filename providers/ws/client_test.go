@@ -136,7 +136,7 @@ func TestClientIsRefused(t *testing.T) {
 		o.Authorize = func(_ context.Context, p ws.Principal, document string) (ws.Access, error) {
 			switch p.ID {
 			case "alice":
-				return ws.AccessWrite, nil
+				return ws.AccessWriteRelay, nil
 			case "bob":
 				return ws.AccessRead, nil
 			}

@@ -56,7 +56,7 @@ func (g *grants) authorize(_ context.Context, p ws.Principal, _ string) (ws.Acce
 func TestScenario15Access(t *testing.T) {
 	g := &grants{}
 	g.set("reader", ws.AccessRead)
-	g.set("writer", ws.AccessWrite)
+	g.set("writer", ws.AccessWriteRelay)
 	s, url := serve(t, func(o *ws.ServerOptions) { o.Authorize = g.authorize })
 	w := join(t, url, peerOptions{token: "writer"}).synced()
 	w.insert("hello")
@@ -94,7 +94,7 @@ func TestScenario15Access(t *testing.T) {
 		}
 	})
 	t.Run("access withdrawn", func(t *testing.T) {
-		g.set("guest", ws.AccessWrite)
+		g.set("guest", ws.AccessWriteRelay)
 		p := join(t, url, peerOptions{token: "guest"}).synced()
 		g.set("guest", ws.AccessRead)
 		s.Recheck("guest")
@@ -132,14 +132,14 @@ func TestS15RevokedWhileAdmitted(t *testing.T) {
 
 func TestScenario15Polling(t *testing.T) {
 	g := &grants{}
-	g.set("a", ws.AccessWrite)
+	g.set("a", ws.AccessWriteRelay)
 	_, url := serve(t, func(o *ws.ServerOptions) { o.Authorize, o.RecheckEvery = g.authorize, 30*time.Millisecond })
 	p := join(t, url, peerOptions{token: "a"}).synced()
 	g.set("a", ws.AccessNone)
 	if code := p.refused(); code != providers.CodeForbidden {
 		t.Error(code)
 	}
-	g.set("a", ws.AccessWrite)
+	g.set("a", ws.AccessWriteRelay)
 	p = join(t, url, peerOptions{token: "a"}).synced()
 	g.fail(errors.New("the database is away"))
 	if code := p.refused(); code != providers.CodeUnavailable {
@@ -192,7 +192,7 @@ func TestScenario13WriteOwn(t *testing.T) {
 	for _, p := range []string{"a", "b", "c"} {
 		g.set(p, ws.AccessWriteOwn)
 	}
-	g.set("relay", ws.AccessWrite)
+	g.set("relay", ws.AccessWriteRelay)
 	store := mem.NewStore()
 	change := func(o *ws.ServerOptions) { o.Authorize, o.Store = g.authorize, store }
 	s, url := serve(t, change)
@@ -274,7 +274,7 @@ func TestR32Relay(t *testing.T) {
 	g := &grants{}
 	g.set("author", ws.AccessWriteOwn)
 	g.set("own", ws.AccessWriteOwn)
-	g.set("relay", ws.AccessWrite)
+	g.set("relay", ws.AccessWriteRelay)
 	g.set("reader", ws.AccessRead)
 	_, url := serve(t, func(o *ws.ServerOptions) { o.Authorize = g.authorize })
 	author := join(t, url, peerOptions{token: "author"}).synced()

@@ -181,7 +181,7 @@ func (c *connection) enter(e providers.Opening) (*member, Access, error) {
 		case err != nil:
 			s.log.Warn("weft: access cannot be determined", "connection", c.id, "document", printable(e.Document), "error", printable(err.Error()))
 			return nil, 0, refusedBy(err, providers.CodeUnavailable, "access cannot be determined now")
-		case access == AccessNone || access > AccessWrite:
+		case access == AccessNone || access > AccessWriteRelay:
 			return nil, 0, &providers.RefusedError{Code: providers.CodeForbidden, Reason: "no access"}
 		}
 		room, err := s.rooms.acquire(c.ctx, e.Document)
@@ -212,7 +212,7 @@ func (c *connection) enter(e providers.Opening) (*member, Access, error) {
 func (c *connection) check(m *member, update []byte) error {
 	s, r := c.server, m.room
 	switch Access(m.access.Load()) {
-	case AccessWrite:
+	case AccessWriteRelay:
 	case AccessWriteOwn:
 		if err := r.own(update, c.principal.ID); err != nil {
 			return err
@@ -266,7 +266,7 @@ func (c *connection) checkAgain() {
 			if m.misses.Add(1) > 2 {
 				m.refuse(&providers.RefusedError{Code: providers.CodeUnavailable, Reason: "access cannot be determined now"})
 			}
-		case access == AccessNone || access > AccessWrite:
+		case access == AccessNone || access > AccessWriteRelay:
 			c.server.count.revoked.Add(1)
 			m.refuse(&providers.RefusedError{Code: providers.CodeForbidden, Reason: "no access any more"})
 		case uint32(access) != m.access.Load():
