@@ -55,7 +55,7 @@ func (s *Server) Peer(ctx context.Context, o *PeerOptions) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(s.goingAway, cancel)()
-	p := &peering{s: s, o: o, left: make(map[string]bool)}
+	p := &peering{s: s, o: o, left: make(map[string]bool), places: make(map[string]peerPlace)}
 	for _, d := range o.Documents {
 		p.left[d] = true
 	}
@@ -85,8 +85,25 @@ type peering struct {
 	s *Server
 	o *PeerOptions
 
-	mu   sync.Mutex
-	left map[string]bool // documents that the other server takes
+	mu     sync.Mutex
+	left   map[string]bool // documents that the other server takes
+	places map[string]peerPlace
+}
+
+// peerPlace is where a document stands in the other server's log, as long as it is the same room: one that was loaded anew
+// may hold less.
+type peerPlace struct {
+	room     *room
+	follower *providers.Follower
+}
+
+func (p *peering) follower(r *room) *providers.Follower {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.places[r.name].room != r {
+		p.places[r.name] = peerPlace{r, new(providers.Follower)}
+	}
+	return p.places[r.name].follower
 }
 
 func (p *peering) documents() (out []string) {
@@ -152,7 +169,9 @@ func (p *peering) event(c *providers.Conn, e providers.Event, all []*member) {
 		s.log.Info("weft: linked to a server", "agent", printable(e.Agent))
 		c.Do(func(x *providers.Mux) {
 			for _, m := range all {
-				session, err := x.Open(m.room.rt, m.room.name, m.room.peerOptions())
+				po := m.room.peerOptions()
+				po.Follow = p.follower(m.room)
+				session, err := x.Open(m.room.rt, m.room.name, po)
 				if err != nil {
 					s.log.Error("weft: a document cannot be opened with a server", "document", printable(m.room.name), "error", err)
 					continue
