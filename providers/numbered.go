@@ -115,6 +115,7 @@ func (s *Session) meetLog(t FrameType, o *openOptions) (resumed bool, err error)
 		}
 		s.follow = following{Follower: f, on: true}
 		s.met(f.server)
+		s.send.guess = true
 		return true, nil
 	}
 	if s.opt.Log == nil || o.Refuses || s.opt.Pattern == State {

@@ -13,6 +13,7 @@ import (
 type sending struct {
 	due        due
 	base       vclock.Clock // dueClock: what the peer holds
+	guess      bool         // base is no clock that the peer told, but less
 	started    bool         // the first plan was made
 	owesSynced bool         // once transfer and list are through
 	clock      bool         // the peer's clock has come and is not answered yet, to keep clocks from coming too fast
@@ -270,8 +271,8 @@ func (s *Session) tooEarly() bool {
 // plan decides how to bring the peer up to date, by its clock or with a state. False: the session has ended.
 func (s *Session) plan() bool {
 	x := &s.send
-	kind, base := x.due, x.base
-	x.due, x.base, x.owesSynced = dueNothing, nil, true
+	kind, base, guess := x.due, x.base, x.guess
+	x.due, x.base, x.guess, x.owesSynced = dueNothing, nil, false, true
 	if kind == dueClock && x.started {
 		s.clocks--
 	}
@@ -281,7 +282,7 @@ func (s *Session) plan() bool {
 	if kind == dueState {
 		return s.planState(nil)
 	}
-	return s.planSince(base)
+	return s.planSince(base, guess)
 }
 
 // replan is plan for a peer whose queue was dropped.
@@ -291,11 +292,17 @@ func (s *Session) replan() bool {
 	for r, from := range lacks {
 		c.Set(r, min(c.Get(r), from))
 	}
-	return s.planSince(c)
+	return s.planSince(c, true)
 }
 
-func (s *Session) planSince(base vclock.Clock) bool {
+// planSince brings the peer up to date from a base, a clock that it had or a guess that is less than what it has. A guess can
+// hold dots without all that these depend on, if the peer has got that by another way; against such a base there is no delta.
+func (s *Session) planSince(base vclock.Clock, guess bool) bool {
 	ms, err := s.rt.MessagesSince(base)
+	if err != nil && guess {
+		s.out.lose()
+		return true
+	}
 	if err != nil {
 		return s.planState(base)
 	}
@@ -319,6 +326,14 @@ func (s *Session) planState(base vclock.Clock) bool {
 		s.clocks++ // not the peer's doing
 	}
 	return true
+}
+
+// lose makes the peer's clock be asked for.
+func (o *outbox) lose() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.drop()
+	o.blind = true
 }
 
 // postpone makes the peer lack messages that are not queued.
