@@ -72,7 +72,7 @@ func TestBenchReadsArtifacts(t *testing.T) {
 		t.Fatalf("without prep: exit code %d, %s", code, errs.String())
 	}
 	benched(t, "-task", "prep", "-artifacts", dir, path)
-	if m := benched(t, "-task", "t2,t4", "-artifacts", dir, path); len(m) != 2 || m[0].Messages != 10 || m[1].SaveBytes == 0 {
+	if m := benched(t, "-task", "t2,t4", "-artifacts", dir, path); len(m) != 2 || m[0].Messages != 6 || m[1].SaveBytes == 0 {
 		t.Errorf("%+v", m)
 	}
 	all, err := os.ReadFile(filepath.Join(dir, "small.messages"))
