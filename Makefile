@@ -6,7 +6,7 @@ BENCH    ?= .
 TRACES    = $(wildcard ../shared/traces/*.json.gz)
 TARGETS   = js/wasm windows/amd64 darwin/arm64 linux/386
 
-.PHONY: test demo bench replay fuzz cross format build
+.PHONY: test demo bench replay fuzz cross format build mutants
 
 test: format
 	$(GO) vet ./...
@@ -33,6 +33,10 @@ fuzz:
 		echo "== $$dir $$name"; \
 		$(GO) test "$$dir" -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME); \
 	done
+
+# Faults planted all over the module, one at a time: each has to be caught by the test that the table names.
+mutants:
+	$(GO) test ./internal/mutation -count=1 -v -mutation.all
 
 # Everything compiles elsewhere; 386 is vetted with its tests, for constants that do not fit an int there.
 cross:

@@ -1,0 +1,150 @@
+package mutation
+
+// links are faults of sessions, servers and stores.
+var links = []mutant{
+	{
+		name: "dropped-queue-skips-an-update", file: "providers/outbox.go",
+		find: "o.drops++\n\t\to.lack(u.Sender, u.Start)", put: "o.drops++",
+		breaks: "the update that finds the queue full is never sent",
+		pkg:    "providers", test: "TestLargeMessageTravelsInChunks",
+	},
+	{
+		name: "echo", file: "providers/outbox.go",
+		find: "if u.Origin == any(o.session) {", put: "if u.Origin == any(o.session) && o.owes == nil {",
+		breaks: "an update goes back to the peer that brought it",
+		pkg:    "providers", test: "TestTypingIsCheap",
+	},
+	{
+		name: "acknowledged-too-much", file: "providers/outbox.go",
+		find: "have = min(w.end, durable(r))", put: "have = w.end",
+		breaks: "a session acknowledges what is applied and not durable yet",
+		pkg:    "providers", test: "TestAcknowledgements",
+	},
+	{
+		name: "durable-before-the-store-says-so", file: "providers/keeper.go",
+		find:   "positions, err := k.store.Append(",
+		put:    "k.mu.Lock()\n\tk.durable.Merge(reach)\n\tk.mu.Unlock()\n\tpositions, err := k.store.Append(",
+		breaks: "what is being stored counts as durable before the store has answered",
+		pkg:    "providers", test: "TestKeeperOfAFailingStore",
+	},
+	{
+		name: "log-trimmed-without-a-snapshot", file: "providers/keeper.go",
+		find: "err = k.store.Snapshot(context.Background(), k.name, &Snapshot{Clock: info.Clock, Through: k.last, State: append(k.head(), state...)})", put: "_ = info",
+		breaks:   "the log is trimmed though there is no snapshot of what it held",
+		scenario: "R10", pkg: "providers", test: "TestKeeperKeeps",
+	},
+	{
+		name: "bad-records-skipped", file: "providers/keeper.go",
+		find: "return fmt.Errorf(\"record %d: %w\", r.Position, err)", put: "continue",
+		breaks: "a document is opened without the records that cannot be read",
+		pkg:    "providers", test: "TestStoredVersions",
+	},
+	{
+		name: "waiting-is-kept", file: "providers/keeper.go",
+		find: "data, err := k.rt.SaveSince(base, runtime.CanonicalOnly(), runtime.Compressed(1))", put: "data, err := k.rt.SaveSince(base, runtime.Compressed(1))",
+		breaks: "messages that wait are stored and relayed to whoever loads",
+		pkg:    "providers", test: "TestKeeperKeepsNothingThatWaits",
+	},
+	{
+		name: "no-heartbeats", file: "providers/mux.go",
+		find: "m.queue(encode(numberFrame{Type: FramePing, Number: m.pings}))", put: "_ = encode",
+		breaks:   "heartbeats are counted and not sent",
+		scenario: "R12", pkg: "providers", test: "TestHeartbeat",
+	},
+	{
+		name: "dead-peers-unnoticed", file: "providers/mux.go",
+		find: "m.End(CodeTimeout, \"no sign of life\")\n\t\treturn", put: "m.lastIn = now",
+		breaks:   "a peer that has gone silent is not dropped",
+		scenario: "R12", pkg: "providers", test: "TestHeartbeat",
+	},
+	{
+		name: "chunks-unchecked", file: "providers/receive.go",
+		find: "if uint64(crc32.Checksum(x.data, castagnoli)) != sum {", put: "if false {",
+		breaks: "a transfer whose checksum is wrong is applied",
+		pkg:    "providers", test: "TestBadFrames",
+	},
+	{
+		name: "never-asks-again", file: "providers/receive.go",
+		find: "s.askAgain() // what does not fit into the waiting room was dropped", put: "_ = limit",
+		breaks: "what did not fit into the waiting room is not asked for again",
+		pkg:    "providers", test: "TestDroppedMessageIsAskedFor",
+	},
+	{
+		name: "readers-may-write", file: "providers/receive.go",
+		find: "if s.opt.ReadOnly {\n\t\ts.Refuse(&RefusedError{Code: CodeReadOnly, Reason: \"this peer may only read\"})\n\t\treturn\n\t}\n\tif s.opt.Check", put: "if s.opt.Check",
+		breaks: "a session that takes no updates applies them",
+		pkg:    "providers", test: "TestReaderThatWrites",
+	},
+	{
+		name: "sent-before-durable", file: "providers/send.go",
+		find: "if items[i].sender == self && items[i].end > s.opt.Durable(self) {", put: "if items[i].sender == self && false {",
+		breaks: "own transactions leave before the store has made them durable",
+		pkg:    "providers", test: "TestDurableFirst",
+	},
+	{
+		name: "transient-values-stay", file: "providers/ephemeral.go",
+		find: "case !now.Before(p.expires):", put: "case false:",
+		breaks: "presence never expires",
+		pkg:    "providers/ephemeral", test: "TestPresenceLeavesAndExpires",
+	},
+	{
+		name: "older-presence-wins", file: "providers/ephemeral.go",
+		find: "case old != nil && (p.counter <= old.counter || old.held != nil && p.counter <= old.held.counter):", put: "case false:",
+		breaks: "an older value of presence replaces a newer one",
+		pkg:    "providers", test: "TestOlderPresenceIsIgnored",
+	},
+	{
+		name: "write-own-unchecked", file: "providers/ws/room.go",
+		find: "if r.keeper.Claim(replica, principal) != principal {", put: "if r.keeper.Claim(replica, principal) == \"\" {",
+		breaks:   "who may write its own only brings transactions of others",
+		scenario: "R32", pkg: "providers/ws", test: "TestR32Relay",
+	},
+	{
+		name: "relay-refused", file: "providers/ws/server_open.go",
+		find: "case AccessWriteRelay:\n", put: "case AccessWriteRelay:\n\t\tif err := r.own(update, c.principal.ID); err != nil {\n\t\t\treturn err\n\t\t}\n",
+		breaks:   "who may relay is refused the transactions of others",
+		scenario: "R32", pkg: "providers/ws", test: "TestR32Relay",
+	},
+	{
+		name: "load-failure-opens-empty", file: "providers/keeper.go",
+		find: "stored, err := store.Load(ctx, document)\n\tif err != nil {\n\t\treturn nil, err", put: "stored, err := store.Load(ctx, document)\n\tif err != nil {\n\t\tstored = new(Stored)",
+		breaks: "a document that cannot be loaded is opened empty",
+		pkg:    "providers", test: "TestKeeperRefusesDamage",
+	},
+	{
+		name: "file-not-synced", file: "providers/fs/filesystem.go",
+		find: "return f.Sync()\n", put: "return nil\n",
+		breaks: "what is written to a file counts as durable without a sync",
+		pkg:    "providers/fs", test: "TestFileSurvivesPowerCuts",
+	},
+	{
+		name: "directory-not-synced", file: "providers/fs/filesystem.go",
+		find: "return fsys.SyncDir(filepath.Dir(path))", put: "return nil",
+		breaks: "a file takes the place of another without a sync of the directory",
+		pkg:    "providers/fs", test: "TestFileSurvivesPowerCuts",
+	},
+	{
+		name: "store-not-synced", file: "providers/fs/create.go",
+		find: "o.NoFreelistSync = true\n", put: "o.NoFreelistSync, o.NoSync = true, true\n",
+		breaks: "an append returns before it is on the disk",
+		pkg:    "providers/fs", test: "TestStoreCrashImages", needs: "strace",
+	},
+	{
+		name: "store-checksums-ignored", file: "providers/fs/record.go",
+		find: "case keySum(crc32.Checksum(value[4:], castagnoli), sp, key) != binary.BigEndian.Uint32(value):", put: "case false:",
+		breaks: "a record whose checksum is wrong is served",
+		pkg:    "providers/fs", test: "TestStoreEveryBit",
+	},
+	{
+		name: "restored-store-goes-on", file: "providers/fs/owner.go",
+		find: "o, err := s.readOwner()\n\tif errors.Is(err, os.ErrNotExist) && b.count == 0 {", put: "o, err := s.readOwner()\n\tif o.Mark == b.mark || true {",
+		breaks:   "a store that is a copy or an earlier state goes on under its replica IDs",
+		scenario: "R31", pkg: "providers/fs", test: "TestStoreRestoredOrCopied",
+	},
+	{
+		name: "written-counts-before-the-sink-says-so", file: "providers/fs/writer.go",
+		find: "if err := w.sink.append(group); err != nil {\n\t\t\t\treturn w.check(err)", put: "if err := w.sink.append(group); err != nil {\n\t\t\t\tw.settle(n)\n\t\t\t\treturn w.check(err)",
+		breaks: "what could not be written counts as durable",
+		pkg:    "providers/fs", test: "TestFileSurvivesFaults",
+	},
+}
