@@ -102,6 +102,11 @@ func (l *load) idle() (err error) {
 	if err != nil {
 		return err
 	}
+	if l.memProfile != "" {
+		if _, err := server.ask("heap " + l.memProfile); err != nil {
+			return err
+		}
+	}
 	n := float64(l.clients)
 	l.most("RSS a connection", "bytes", float64(bare.RSS-before.RSS)/n, 20_000)
 	l.most("RSS a document, one session", "bytes", float64(some.RSS-bare.RSS)/float64(documents), 40_000)

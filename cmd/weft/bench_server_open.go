@@ -21,7 +21,7 @@ import (
 
 func fixedRand() *rand.Rand { return rand.New(rand.NewPCG(1, 2)) }
 
-// letters returns text that does not compress to less than three quarters.
+// letters returns text that compresses little.
 func letters(r *rand.Rand, n int) string {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 	b := make([]byte, n)
@@ -38,7 +38,7 @@ func pasted(size int) (*weft.Document[note], error) {
 		return nil, err
 	}
 	r := fixedRand()
-	for left := size / 3 * 4; left > 0; left -= 20_000 {
+	for left := size; left > 0; left -= 20_000 {
 		err := doc.Transact(func(tx weft.Tx) error {
 			return doc.Root.Body.Insert(tx, r.IntN(doc.Root.Body.Len(tx)+1), letters(r, min(left, 20_000)))
 		})
