@@ -6,6 +6,7 @@ import (
 	"github.com/seed1312cc15/weft/crdt"
 	"github.com/seed1312cc15/weft/providers"
 	"github.com/seed1312cc15/weft/runtime"
+	"github.com/seed1312cc15/weft/vclock"
 )
 
 // What a session believes that its peer lacks may be more than that, since the peer can get things by another way; what it
@@ -45,6 +46,32 @@ func TestPeerThatGotItByAnotherWay(t *testing.T) {
 	w.run(t)
 	if r, n := has[providers.Refused](w, 1); n > 0 {
 		t.Fatalf("%+v", r)
+	}
+	equal(t, a, b)
+}
+
+// What the peer brought is not unsaved when it tells, after a transfer, what it has made durable so far: nobody would ever
+// acknowledge that.
+func TestHeldIsNoNewsOfWhatThePeerBrought(t *testing.T) {
+	durable := vclock.Clock{}
+	a, b, x := newNode(t, 1, runtime.Options{}), newNode(t, 2, runtime.Options{}), newNode(t, 3, runtime.Options{})
+	w := newWire(t, a, b, nil, &providers.Options{Durable: func(r vclock.Replica) uint64 { return durable[r] }})
+	s := w.open(t, 0, "doc")
+	w.run(t)
+	a.fill(t, 100_000)
+	w.run(t)
+	covered := b.rt.Clock()
+	x.insert(t, 0, "x")
+	ms, _ := x.rt.MessagesSince(nil)
+	b.rt.Receive(ms[0])
+	w.run(t)
+	if got := s.Unsaved(); len(got) != 1 {
+		t.Fatal(got)
+	}
+	durable.Merge(covered)
+	w.run(t)
+	if got := s.Unsaved(); len(got) != 0 {
+		t.Fatal(got)
 	}
 	equal(t, a, b)
 }

@@ -177,6 +177,25 @@ func (o *outbox) compare(rt *runtime.Runtime, peer vclock.Clock) {
 	}
 }
 
+// holds takes what a clock covers off unsaved; false as long as that is not exact. What the clock lacks is no news: the peer
+// may have brought it and not hold it yet, and acknowledges only what is brought to it.
+func (o *outbox) holds(c vclock.Clock) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.known {
+		return o.unsaved == nil
+	}
+	o.held.Merge(c)
+	for r, d := range o.unsaved {
+		if d.start = max(d.start, c[r]); d.start >= d.end {
+			delete(o.unsaved, r)
+		} else {
+			o.unsaved[r] = d
+		}
+	}
+	return true
+}
+
 // acked notes that the peer holds a replica's dots below end, and reports whether that is news.
 func (o *outbox) acked(r vclock.Replica, end uint64) bool {
 	o.mu.Lock()

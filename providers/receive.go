@@ -335,7 +335,9 @@ func (s *Session) clock(t FrameType, data []byte) error {
 		return nil
 	}
 	s.acknowledge(c)
-	s.out.compare(s.rt, c)
+	if !s.out.holds(c) {
+		s.out.compare(s.rt, c)
+	}
 	s.saved()
 	return nil
 }
