@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/seed1312cc15/weft/providers"
+	"github.com/seed1312cc15/weft/providers/mem"
 	"github.com/seed1312cc15/weft/runtime"
 )
 
@@ -24,6 +25,24 @@ func recorded(t testing_) (frames [2][][]byte) {
 	w.run(t)
 	b.remove(t, 1, 3)
 	w.run(t)
+	return frames
+}
+
+// recordedLog is recorded for a side that follows the log of the other.
+func recordedLog(t testing_) (frames [2][][]byte) {
+	s, a, b := newServer(t, 9), newNode(t, 1, runtime.Options{}), newNode(t, 2, runtime.Options{})
+	other := s.join(t, b, new(providers.Follower))
+	w := newWire(t, a, s.node, &providers.Options{Follow: new(providers.Follower)}, s.options())
+	w.log = func(from int, f []byte) { frames[1-from] = append(frames[1-from], append([]byte{}, f...)) }
+	w.open(t, 0, "doc")
+	w.run(t)
+	for range 3 {
+		a.insert(t, 0, "a")
+		b.insert(t, 0, "b")
+		other.run(t)
+		w.run(t)
+		s.flush(t, other, w)
+	}
 	return frames
 }
 
@@ -54,6 +73,9 @@ func FuzzReceive(f *testing.F) {
 			f.Add(i%2 == 0, join(frames[:i]))
 		}
 	}
+	for i, frames := range recordedLog(f) {
+		f.Add(i == 1, join(frames))
+	}
 	f.Fuzz(func(t *testing.T, acceptor bool, data []byte) {
 		x, peer := newNode(t, 1, runtime.Options{}), newNode(t, 2, runtime.Options{})
 		i := 0
@@ -62,7 +84,8 @@ func FuzzReceive(f *testing.F) {
 			w = newWire(t, peer, x, nil, nil)
 			i = 1
 		}
-		w.opts[i] = &providers.Options{}
+		log := providers.NewTestLog(x.rt)
+		w.opts[i] = &providers.Options{Log: log.RoomLog, Follow: new(providers.Follower)}
 		w.opts[i].Ephemeral, _ = providers.NewEphemeral(&providers.EphemeralOptions{Own: x.rt.Replica(), Now: func() time.Time { return w.now }})
 		if !acceptor {
 			w.open(t, i, "doc")
@@ -75,6 +98,9 @@ func FuzzReceive(f *testing.F) {
 			w.take(t, i)
 			for range 3 {
 				w.ends[i].Next()
+			}
+			if err := log.Flush(); err != nil {
+				t.Fatal(err)
 			}
 			if n%4 == 0 {
 				w.now = w.now.Add(time.Second)
@@ -103,10 +129,11 @@ func FuzzSession(f *testing.F) {
 			f.Add(join(frames[min(2, i):]))
 		}
 	}
+	f.Add(join(recordedLog(f)[0][1:]))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		x := newNode(t, 1, runtime.Options{})
 		x.insert(t, 0, "here")
-		s, err := providers.NewSession(x.rt, 1, "doc", nil)
+		s, err := providers.NewSession(x.rt, 1, "doc", &providers.Options{Follow: new(providers.Follower)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -123,6 +150,49 @@ func FuzzSession(f *testing.F) {
 		}
 		if err := x.rt.Check(); err != nil {
 			t.Fatal(err)
+		}
+	})
+}
+
+// FuzzStored loads any bytes as a record or a snapshot of a Keeper.
+func FuzzStored(f *testing.F) {
+	store := mem.NewStore()
+	n := newNode(f, 1, runtime.Options{})
+	k, err := providers.Keep(f.Context(), n.rt, store, "doc", &providers.KeeperOptions{SnapshotRecords: 1})
+	if err != nil {
+		f.Fatal(err)
+	}
+	n.insert(f, 0, "abc")
+	n.insert(f, 1, "x")
+	if err := k.Close(); err != nil {
+		f.Fatal(err)
+	}
+	stored, err := store.Load(f.Context(), "doc")
+	if err != nil || stored.Snapshot == nil {
+		f.Fatal(stored, err)
+	}
+	f.Add(true, stored.Snapshot.State)
+	f.Add(false, []byte{1, 4, 1, 2, 3, 4, 5, 6, 7, 8, 1, 9, 1, 1, 1, 'p', 0})
+	for _, r := range stored.Records {
+		f.Add(false, r.Data)
+	}
+	f.Fuzz(func(t *testing.T, snapshot bool, data []byte) {
+		store := mem.NewStore()
+		if snapshot {
+			err := store.Snapshot(t.Context(), "doc", &providers.Snapshot{State: data})
+			if err != nil {
+				return // the store does not take it
+			}
+		} else if _, err := store.Append(t.Context(), []providers.Record{{Document: "doc", Data: data}}); err != nil {
+			return // empty
+		}
+		x := newNode(t, 2, runtime.Options{})
+		k, err := providers.Keep(t.Context(), x.rt, store, "doc", nil)
+		if err == nil {
+			err = k.Close()
+		}
+		if err != nil && x.rt.Check() != nil {
+			t.Fatal(x.rt.Check())
 		}
 	})
 }

@@ -197,3 +197,47 @@ func FuzzClock(f *testing.F) {
 		}
 	})
 }
+
+// FuzzStream restores an Unpacker from any state and lets it unpack any bytes.
+func FuzzStream(f *testing.F) {
+	a, b := open(f, 1), open(f, 2)
+	p := runtime.Packer{Split: true}
+	var packed []byte
+	for range 3 {
+		for _, d := range []*doc{a, b} {
+			m := d.add("x")
+			packed, _ = p.Append(packed, m)
+		}
+		a.take(b.sent...)
+		b.take(a.sent...)
+	}
+	state := p.AppendState(nil)
+	f.Add([]byte(nil), packed)
+	m := a.add("y")
+	more, _ := p.Append(nil, m)
+	f.Add(state, more)
+	f.Fuzz(func(t *testing.T, state, packed []byte) {
+		u := runtime.Unpacker{Split: len(state) > 0}
+		if len(state) > 0 {
+			if err := u.Restore(state); err != nil {
+				return
+			}
+			again := u.Packer().AppendState(nil)
+			var other runtime.Unpacker
+			other.Split = true
+			if err := other.Restore(again); err != nil {
+				t.Fatalf("%v after % x", err, state)
+			}
+		}
+		for rest, n := packed, 0; len(rest) > 0; n++ {
+			m, after, err := u.Next(rest)
+			if err != nil && !errors.Is(err, runtime.ErrLostPlace) {
+				return
+			}
+			if len(after) >= len(rest) || len(m) > 1<<20 {
+				t.Fatalf("%d bytes from %d", len(m), len(rest))
+			}
+			rest = after
+		}
+	})
+}
