@@ -34,8 +34,10 @@ type serverConfig struct {
 // serverFigures are what the server says of itself.
 type serverFigures struct {
 	RSS, Peak  int64 // bytes
+	Own        int64 // of RSS, what is no part of a file
 	CPU        time.Duration
-	Heap       int64 // bytes in use
+	Waited     time.Duration // for a core, beside CPU
+	Heap       int64         // bytes in use
 	Goroutines int
 	Stats      ws.Stats
 }
@@ -114,8 +116,8 @@ func serveLoad(config string) (err error) {
 		if err != nil {
 			return err
 		}
-		f := serverFigures{CPU: cpuTime(), Goroutines: goruntime.NumGoroutine(), Stats: s.Stats()}
-		f.RSS, f.Peak = residentMemory()
+		f := serverFigures{CPU: cpuTime(), Waited: waited(), Goroutines: goruntime.NumGoroutine(), Stats: s.Stats()}
+		f.RSS, f.Peak, f.Own = residentMemory()
 		var m goruntime.MemStats
 		goruntime.ReadMemStats(&m)
 		f.Heap = int64(m.HeapInuse)

@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	goruntime "runtime"
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -63,11 +65,12 @@ func setThreads(to *unix.CPUSet) error {
 	return nil
 }
 
-// residentMemory returns the resident memory of this process and the most that it was, bytes.
-func residentMemory() (now, peak int64) {
+// residentMemory returns the resident memory of this process, the most that it was, and how much of it is no part of a file,
+// bytes.
+func residentMemory() (now, peak, own int64) {
 	b, err := os.ReadFile("/proc/self/status")
 	if err != nil {
-		return 0, 0
+		return 0, 0, 0
 	}
 	for line := range strings.Lines(string(b)) {
 		var kb int64
@@ -77,12 +80,33 @@ func residentMemory() (now, peak int64) {
 		if n, _ := fmt.Sscanf(line, "VmHWM: %d kB", &kb); n == 1 {
 			peak = kb << 10
 		}
+		if n, _ := fmt.Sscanf(line, "RssAnon: %d kB", &kb); n == 1 {
+			own = kb << 10
+		}
 	}
-	return now, peak
+	return now, peak, own
 }
 
 // forgetPeak makes the peak begin anew.
 func forgetPeak() { os.WriteFile("/proc/self/clear_refs", []byte("5"), 0) }
+
+// waited is how long the threads of this process were ready to run and did not, because others did.
+func waited() (sum time.Duration) {
+	threads, err := filepath.Glob("/proc/self/task/*/schedstat")
+	if err != nil {
+		return 0
+	}
+	for _, path := range threads {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			continue // it has ended
+		}
+		var ran, ready time.Duration
+		fmt.Sscan(string(b), &ran, &ready)
+		sum += ready
+	}
+	return sum
+}
 
 // loadAverage is that of the system over a minute.
 func loadAverage() float64 {

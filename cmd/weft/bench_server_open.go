@@ -254,7 +254,8 @@ func (l *load) cold() (err error) {
 	l.add("server RSS before", "MB", float64(before.RSS)/1e6)
 	l.add("server RSS, most", "MB", float64(after.Peak)/1e6)
 	l.add("server RSS after idle", "MB", float64(quiet.RSS)/1e6)
-	l.add("server heap after idle", "MB", float64(quiet.Heap)/1e6)
+	l.add("without mapped files, before", "MB", float64(before.Own)/1e6)
+	l.add("without mapped files, after idle", "MB", float64(quiet.Own)/1e6)
 	l.add("server CPU an open", "ms", 1000*(after.CPU-before.CPU).Seconds()/float64(l.documents))
 	l.add("generator CPU", "%", 100*used.Seconds()/took.Seconds())
 	return nil

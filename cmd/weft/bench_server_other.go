@@ -7,6 +7,7 @@ import (
 	"os"
 	goruntime "runtime"
 	"syscall"
+	"time"
 )
 
 func cores() []int { return nil }
@@ -14,13 +15,16 @@ func cores() []int { return nil }
 func pinTo(int) (release func(), err error) { return nil, errors.ErrUnsupported }
 
 // residentMemory returns what the Go runtime has of the system: more than what is resident.
-func residentMemory() (now, peak int64) {
+func residentMemory() (now, peak, own int64) {
 	var m goruntime.MemStats
 	goruntime.ReadMemStats(&m)
-	return int64(m.Sys - m.HeapReleased), int64(m.Sys)
+	now = int64(m.Sys - m.HeapReleased)
+	return now, int64(m.Sys), now
 }
 
 func forgetPeak() {}
+
+func waited() time.Duration { return 0 }
 
 func loadAverage() float64 { return 0 }
 

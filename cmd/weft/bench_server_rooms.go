@@ -233,6 +233,8 @@ func (c *crowd) leave() error {
 type phase struct {
 	took              time.Duration
 	server, generator time.Duration // processor time
+	waited            time.Duration // of the server, for its core
+	late              float64       // 99th percentile of how late the generator was, ms
 	before, after     serverFigures
 	received          int64 // by light clients, bytes
 	frames            int64
@@ -253,14 +255,18 @@ func (c *crowd) drive(rate float64, do func(v *visitor, due time.Time) error) (p
 	c.delays.mu.Lock()
 	c.delays.from, c.delays.to = start.Add(c.l.warmup), start.Add(c.l.warmup+c.l.duration)
 	c.delays.mu.Unlock()
+	late := newHistogram()
 	watched := make(chan error, 1)
 	go func() { watched <- c.watch(&p) }()
 	for due := start; ; {
 		for i, v := range order {
 			if due = start.Add(offset[i]); !due.Before(c.delays.to) {
-				return p, errors.Join(<-watched, c.failure())
+				err = errors.Join(<-watched, c.failure())
+				p.late = percentile(late, 99)
+				return p, err
 			}
 			time.Sleep(time.Until(due))
+			record(late, time.Since(due))
 			if err := do(v, due); err != nil {
 				c.fail(err)
 			}
@@ -293,7 +299,7 @@ func (c *crowd) watch(p *phase) (err error) {
 	if p.after, err = c.server.ask(question); err != nil {
 		return err
 	}
-	p.server = p.after.CPU - p.before.CPU
+	p.server, p.waited = p.after.CPU-p.before.CPU, p.after.Waited-p.before.Waited
 	if c.l.memProfile != "" {
 		_, err = c.server.ask("heap " + c.l.memProfile)
 	}
@@ -422,7 +428,9 @@ func (c *crowd) finish(ctx context.Context, p *phase) error {
 	l.add("replicas compared", "", float64(compared))
 	l.add("server CPU", "%", 100*p.server.Seconds()/p.took.Seconds())
 	l.add("server CPU a delivery", "us", float64(p.server.Microseconds())/float64(n))
+	l.add("server kept waiting by others", "%", 100*p.waited.Seconds()/p.took.Seconds())
 	l.add("generator CPU", "%", 100*p.generator.Seconds()/p.took.Seconds())
+	l.add("generator late, p99", "ms", p.late)
 	l.add("wire a delivery", "bytes", float64(p.received)/float64(n))
 	l.add("frames out", "/s", float64(p.after.Stats.FramesOut-p.before.Stats.FramesOut)/p.took.Seconds())
 	l.add("writes to sockets", "/s", float64(p.after.Stats.Writes-p.before.Stats.Writes)/p.took.Seconds())
