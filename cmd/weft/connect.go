@@ -146,6 +146,7 @@ func (t *terminal) work(url, name string, token []byte, words []string) (err err
 	}
 	client, err := ws.NewClient(url, &ws.ClientOptions{ClientOptions: providers.ClientOptions{
 		Agent: "weft connect", Token: func(context.Context) ([]byte, error) { return token, nil },
+		Handle: func(_ *providers.Client, e providers.Event) { t.ended(e) },
 	}})
 	if err != nil {
 		return err
@@ -154,17 +155,10 @@ func (t *terminal) work(url, name string, token []byte, words []string) (err err
 	t.doc, err = client.Open(t.rt, name, &providers.DocumentOptions{
 		Session: providers.Options{TrustReceived: t.o.wait == "synced"},
 		Handle: func(_ *providers.Document, e providers.Event) {
-			switch e := e.(type) {
-			case providers.Opened:
-				t.opened.Store(&e)
-			case providers.StatusChanged:
-				if e.Status == providers.Stopped {
-					select {
-					case t.stopped <- e.Err:
-					default:
-					}
-				}
+			if o, ok := e.(providers.Opened); ok {
+				t.opened.Store(&o)
 			}
+			t.ended(e)
 		},
 	})
 	if err != nil {
@@ -180,6 +174,16 @@ func (t *terminal) work(url, name string, token []byte, words []string) (err err
 		err = t.script(os.Stdin)
 	}
 	return errors.Join(err, t.save())
+}
+
+// ended notes why the connection or the document has ended for good.
+func (t *terminal) ended(e providers.Event) {
+	if s, ok := e.(providers.StatusChanged); ok && s.Status == providers.Stopped {
+		select {
+		case t.stopped <- s.Err:
+		default: // the first one counts
+		}
+	}
 }
 
 // script runs commands from stdin until one fails. Errors name the line.

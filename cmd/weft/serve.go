@@ -179,6 +179,7 @@ func (o *serveOptions) setLimit(s string) error {
 	if !ok {
 		return errors.New("want NAME=VALUE")
 	}
+	name, value = strings.TrimSpace(name), strings.TrimSpace(value)
 	all := reflect.ValueOf(&o.limits).Elem()
 	i := slices.IndexFunc(reflect.VisibleFields(all.Type()), func(f reflect.StructField) bool { return strings.EqualFold(f.Name, name) })
 	if i < 0 {

@@ -60,6 +60,7 @@ func TestDemo(t *testing.T) {
 		t.Fatal(out)
 	}
 	b.contains(table, " ok ", "t ")
+	b.contains(table, "saved for sure", "nothing acknowledged is lost", "All hold the same bytes.")
 	b.contains(story, "Ann, Ben, Cleo: digest", "Ann, Ben, Cleo, Dan: digest", "All four hold the same bytes.")
 	b.golden("demo", story)
 }
