@@ -7,7 +7,7 @@
 // built once for all the mutants that its tests are to catch, and one run of one test shows whether it does.
 //
 //	go test ./internal/mutation                                  the table, and a sample of mutants
-//	go test ./internal/mutation -v -mutation.all                 every mutant, and which check caught it
+//	go test ./internal/mutation -v -mutation.all                 every mutant, and which check caught it: a minute of CPU
 //	go test ./internal/mutation -v -mutation.only=NAME           some
 //	go test ./internal/mutation -run Page -update                lists them in docs/testing.md
 //
