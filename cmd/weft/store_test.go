@@ -5,6 +5,8 @@ package main_test
 import (
 	"bytes"
 	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -157,5 +159,31 @@ func TestServerHelp(t *testing.T) {
 	for _, name := range []string{"serve", "connect", "store"} {
 		out, _ := b.run(0, "help", name)
 		b.golden("help-"+name, out)
+	}
+}
+
+// docs/operating.md has every flag of serve, and every limit.
+func TestServeIsDocumented(t *testing.T) {
+	b := newBox(t)
+	doc, err := os.ReadFile(filepath.Join("..", "..", "docs", "operating.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	help, _ := b.run(0, "help", "serve")
+	flags := regexp.MustCompile(`(?m)^  -([a-z-]+)`).FindAllStringSubmatch(help, -1)
+	for _, f := range flags {
+		if !regexp.MustCompile("`--" + f[1] + "[ `]").Match(doc) {
+			t.Errorf("--%s is not documented", f[1])
+		}
+	}
+	limits, _ := b.run(0, "serve", "--print-limits")
+	for line := range strings.Lines(limits) {
+		name, _, _ := strings.Cut(line, " ")
+		if !bytes.Contains(doc, []byte(name)) {
+			t.Errorf("the limit %s is not documented", name)
+		}
+	}
+	if len(flags) < 15 || strings.Count(limits, "\n") < 25 {
+		t.Error("flags and limits were not found")
 	}
 }
