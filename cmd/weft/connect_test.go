@@ -5,11 +5,15 @@ package main_test
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"io"
 	"os"
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/seed1312cc15/weft"
+	"github.com/seed1312cc15/weft/providers/ws"
 )
 
 // client is a program that runs, with its stdin and stdout.
@@ -112,6 +116,52 @@ func TestConnectNested(t *testing.T) {
 	s.contains(errs, "new:record")
 	_, errs = s.connect(1, "set", "x:nonsense", "1")
 	s.contains(errs, "kind")
+}
+
+// Trip is a document with objects that only programs make.
+type Trip struct {
+	Bags  weft.ObjectMap[string, Bag] `weft:"bags"`
+	Paras weft.ObjectList[weft.Text]  `weft:"paras"`
+}
+
+type Bag struct {
+	Pieces weft.Counter             `weft:"pieces"`
+	In     weft.Map[string, string] `weft:"in"`
+}
+
+func TestConnectMadeObjects(t *testing.T) {
+	t.Parallel()
+	s := newBox(t).serve("--data", "d")
+	trip, err := weft.Open[Trip](nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := ws.NewClient(s.url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	doc, err := c.Open(trip.Runtime, "doc", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = trip.Transact(func(tx weft.Tx) error {
+		tent, err := trip.Root.Bags.Set(tx, "tent", nil)
+		if err != nil {
+			return err
+		}
+		para, err := trip.Root.Paras.Append(tx, nil)
+		return errors.Join(err, tent.Pieces.Add(tx, 1), para.Insert(tx, 0, "first"))
+	})
+	if err := errors.Join(err, doc.Saved(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	s.script(0, "add bags/tent/pieces 2\nset bags/tent/in:map/a b\ninsert paras/0 end ' one'")
+	s.prints(`{"bags":{"tent":{"in":{"a":"b"},"pieces":3}},"paras":["first one"]}`)
+	_, errs := s.connect(1, "add", "bags/stove/pieces", "1")
+	s.contains(errs, "has no stove")
+	s.script(0, "delete bags/tent\ndelete paras 0 1")
+	s.prints(`{"paras":[]}`)
 }
 
 func TestConnectUsage(t *testing.T) {
