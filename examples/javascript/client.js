@@ -11,7 +11,7 @@ const code = { none: 0, malformed: 400, notFound: 404, unknownFrame: 405, timeou
 
 const channel = 1; // odd: this side dials
 const heartbeat = 20_000; // ms
-const window = 1 << 20; // credit for chunks given in advance, bytes
+const window = 1 << 18; // credit for chunks given in advance, bytes
 const maxTransfer = 64 << 20;
 const maxClock = 32_768;
 const lackingAfter = 2_000; // ms that messages wait before the clock is sent again

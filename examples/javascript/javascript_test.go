@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -20,10 +21,10 @@ import (
 
 	"github.com/seed1312cc15/weft"
 	"github.com/seed1312cc15/weft/crdt"
-	"github.com/seed1312cc15/weft/providers"
 	"github.com/seed1312cc15/weft/providers/mem"
 	"github.com/seed1312cc15/weft/providers/ws"
 	"github.com/seed1312cc15/weft/runtime"
+	"github.com/seed1312cc15/weft/vclock"
 )
 
 const patience = 30 * time.Second
@@ -31,6 +32,16 @@ const patience = 30 * time.Second
 // node returns the command line of Node.js with a WebSocket, which version 20 has behind a flag.
 func node(t *testing.T) []string {
 	t.Helper()
+	sources, _ := filepath.Glob("*.js")
+	tests, _ := filepath.Glob("testdata/*.js")
+	if len(sources) == 0 || len(tests) == 0 {
+		t.Fatal("no sources")
+	}
+	for _, name := range append(sources, tests...) {
+		if _, err := os.ReadFile(name); err != nil { // so that results of tests are kept no longer than these stay the same
+			t.Fatal(err)
+		}
+	}
 	path, err := exec.LookPath("node")
 	if err == nil {
 		for _, args := range [][]string{{path}, {path, "--experimental-websocket", "--no-warnings"}} {
@@ -175,26 +186,40 @@ func serve(t *testing.T, o runtime.Options) (url string) {
 type writer struct {
 	t   *testing.T
 	doc *weft.Document[notes]
-	net *providers.Document
 	rnd *rand.Rand
 }
 
 func join(t *testing.T, url string, seed uint64) *writer {
 	t.Helper()
-	doc, err := weft.Open[notes](nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	w := local(t, runtime.Options{}, seed)
 	client, err := ws.NewClient(url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { client.Close() })
-	d, err := client.Open(doc.Runtime, "notes", nil)
+	if _, err := client.Open(w.doc.Runtime, "notes", nil); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// local is a writer without a client.
+func local(t *testing.T, o runtime.Options, seed uint64) *writer {
+	t.Helper()
+	o.Rand = rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), 'w'})
+	doc, err := weft.Open[notes](&o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &writer{t, doc, d, rand.New(rand.NewPCG(seed, 0))}
+	return &writer{t, doc, rand.New(rand.NewPCG(seed, 0))}
+}
+
+func (w *writer) since(c vclock.Clock) [][]byte {
+	messages, err := w.doc.Runtime.MessagesSince(c)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return messages
 }
 
 func (w *writer) edit(fn func(tx weft.Tx, root *notes) error) {
@@ -229,7 +254,7 @@ func (w *writer) word() string {
 	return "<" + string(out) + ">" // commands are lines of words: no blanks at the ends
 }
 
-func (w *writer) key() string { return string('k' + rune(w.rnd.IntN(4))) }
+func (w *writer) key() string { return string('a' + rune(w.rnd.IntN(26))) }
 
 // together lets both type, in words, while they hear of each other. Nothing is deleted, so the indexes stay good.
 func (w *writer) together(s *script, length int) {
@@ -257,6 +282,28 @@ func (w *writer) types(words int) {
 	}
 }
 
+// any deletes and inserts somewhere, and deletes or sets a field.
+func (w *writer) any(tx weft.Tx, root *notes) error {
+	all := root.Body.Len(tx)
+	n := w.rnd.IntN(all/2 + 1)
+	if w.rnd.IntN(2) == 0 {
+		n = 0
+	}
+	if n > 0 {
+		if err := root.Body.Delete(tx, w.rnd.IntN(all-n+1), n); err != nil {
+			return err
+		}
+	}
+	change := root.Fields.Delete(tx, w.key())
+	if w.rnd.IntN(3) > 0 {
+		change = root.Fields.Set(tx, w.key(), w.word())
+	}
+	if change != nil {
+		return change
+	}
+	return root.Body.Insert(tx, w.rnd.IntN(all-n+1), w.word())
+}
+
 // apart lets both edit anything, while the script is offline. length is that of the text that both see.
 func (w *writer) apart(s *script, length int, fields map[string]any) {
 	theirs := length
@@ -268,17 +315,7 @@ func (w *writer) apart(s *script, length int, fields map[string]any) {
 		s.do("delete %d %d", w.rnd.IntN(theirs-n+1), n)
 		theirs -= n
 		s.do("set %s [%q, 1.5, null, true]", w.key(), w.word())
-		w.edit(func(tx weft.Tx, root *notes) error {
-			all := root.Body.Len(tx)
-			n := w.rnd.IntN(all/2 + 1)
-			if err := root.Body.Delete(tx, w.rnd.IntN(all-n+1), n); err != nil {
-				return err
-			}
-			if err := root.Fields.Delete(tx, w.key()); err != nil {
-				return err
-			}
-			return root.Body.Insert(tx, w.rnd.IntN(all-n+1), w.word())
-		})
+		w.edit(w.any)
 	}
 	s.do("unset %s", slices.Sorted(maps.Keys(fields))[0])
 }
@@ -353,4 +390,26 @@ func syncs(t *testing.T, url string) {
 	if met, _ := w.meet(late); met != text {
 		t.Errorf("one who joins late sees %q, not %q", met, text)
 	}
+}
+
+// TestLoadsALargeState: it is longer than the credit that the client gives in advance.
+func TestLoadsALargeState(t *testing.T) {
+	url := serve(t, runtime.Options{Kinds: crdt.Kinds(), History: runtime.History{Off: true}})
+	w := join(t, url, 1)
+	for range 20 {
+		part := make([]rune, 10_000)
+		for i := range part {
+			part[i] = 0x4e00 + w.rnd.Int32N(20_000) // Chinese characters at random do not compress well
+		}
+		w.edit(func(tx weft.Tx, root *notes) error { return root.Body.Insert(tx, 0, string(part)) })
+	}
+	state, err := w.doc.Runtime.Save()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(state) < 300_000 {
+		t.Fatalf("the state has only %d bytes", len(state))
+	}
+	s := start(t, url)
+	s.await("the text", func(v shown) bool { text, _ := w.shows(); return v.Text == text })
 }
