@@ -24,7 +24,7 @@ func TestDepthOfContainers(t *testing.T) {
 			_, err := crdt.BindTo[crdt.ObjectMap[string, crdt.Text]](n).Set(tx, "k", nil)
 			return err
 		}},
-		"objectlist": {"\x10\x0d", func(tx runtime.Tx, n *runtime.Node) error {
+		"objectlist": {"\x10\x0d\x00", func(tx runtime.Tx, n *runtime.Node) error {
 			_, err := crdt.BindTo[crdt.ObjectList[crdt.Text]](n).Insert(tx, 0, nil)
 			return err
 		}},

@@ -123,6 +123,15 @@ func (d *dumper) counted(what string) {
 	d.row(k+int(n), "%s, %d bytes: %s", what, n, text)
 }
 
+// arguments prints the arguments of an object, which may be none.
+func (d *dumper) arguments() {
+	if d.byte() == 0 {
+		d.row(1, "  no arguments")
+		return
+	}
+	d.counted("  arguments")
+}
+
 func (d *dumper) kind() { d.uvarint("kind code") }
 
 func (d *dumper) operation(kind string) {
@@ -258,6 +267,9 @@ func (d *dumper) sequenceOp(kind string) {
 		}
 	case head&7 == 0:
 		d.kind()
+		for range d.dots {
+			d.arguments()
+		}
 	case head&7 == 2:
 		d.value("value")
 	case head&7 == 3:

@@ -46,8 +46,11 @@ func (d *dumper) state(kind string) {
 		d.places()
 		d.shelves()
 		for d.left() > 0 {
-			d.uvarint("objects")
+			n := d.uvarint("objects")
 			d.kind()
+			for range n {
+				d.arguments()
+			}
 		}
 	default:
 		d.t.Fatal(kind)

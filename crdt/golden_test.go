@@ -371,6 +371,7 @@ func TestGoldenObjectList(t *testing.T) {
 	p.meet()
 	p.edit(goldenB, `Move(2, 0)`, func(tx runtime.Tx) error { return b.Move(tx, 2, 0) })
 	p.edit(goldenB, `Delete(2, 1)`, func(tx runtime.Tx) error { return b.Delete(tx, 2, 1) })
+	p.edit(goldenB, `Create(1, "todo")`, func(tx runtime.Tx) error { _, err := b.Create(tx, 1, "todo", nil); return err })
 	p.finish("objectlist")
 }
 

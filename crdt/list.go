@@ -83,8 +83,9 @@ func (l List[T]) Insert(tx runtime.Tx, i int, values ...T) error {
 		st.buf = st.buf[:at]
 		return err
 	}
-	st.grow()
-	copy(st.vals[first:], spans)
+	for k, s := range spans {
+		st.vals.set(first+lid(k), s)
+	}
 	writeOrigin(w, listInsert, o)
 	w.Raw(st.buf[at:])
 	w.Commit(len(values))
@@ -161,11 +162,7 @@ func (l List[T]) MoveRange(tx runtime.Tx, from, n, to int) error {
 		return err
 	}
 	st := l.state()
-	moved, err := st.moveLocal(tx, "List.Move", from, n, to, st.observers.Active(), st.begin)
-	if moved {
-		st.grow()
-	}
-	return err
+	return st.moveLocal(tx, "List.Move", from, n, to, st.observers.Active(), st.begin)
 }
 
 // Len returns the number of elements. Cost: O(1).

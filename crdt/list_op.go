@@ -11,7 +11,8 @@ import (
 // are part of format version 1 and must not change; docs/format.md is normative.
 //
 //	insert  = head [parent] what     head and parent as in text_op.go. What: List: one CBOR value for each dot;
-//	                                 ObjectList: the kind of the objects
+//	                                 ObjectList: the kind of the
+//	                                 objects, and for each dot: bytes, the arguments, empty: none
 //	delete  = head runs              head and runs as in text_op.go; the runs name elements by the dots of their inserts
 //	set     = head [dot] value       List only; head: code 2, bits 3-4: form of the dot
 //	move    = head [parent] run*     head and parent as in insert, code 3. A run is its last dot (OpWriter.Ref) and
@@ -117,11 +118,7 @@ func (st *listState) Apply(op *runtime.Op) error {
 	case listSet:
 		return st.applySet(op, head)
 	}
-	if err := st.applyMove(op, head, st.observers.Active(), st.begin); err != nil {
-		return err
-	}
-	st.grow()
-	return nil
+	return st.applyMove(op, head, st.observers.Active(), st.begin)
 }
 
 func (st *listState) applyInsert(op *runtime.Op, head byte) error {
@@ -149,10 +146,9 @@ func (st *listState) applyInsert(op *runtime.Op, head byte) error {
 	if err != nil {
 		return err
 	}
-	st.grow()
 	for k := range op.Dots {
 		n, _ := valueLen(values)
-		st.vals[first+lid(k)] = st.store(values[:n])
+		st.vals.set(first+lid(k), st.store(values[:n]))
 		values = values[n:]
 	}
 	return nil

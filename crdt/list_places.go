@@ -274,24 +274,24 @@ func (p *places) integrate(op *runtime.Op, o sequence.Origin) (lid, error) {
 	return first, opError(err)
 }
 
-// moveLocal applies and writes the move of n elements from index from to index to. It returns false if nothing changes.
-func (p *places) moveLocal(tx runtime.Tx, op string, from, n, to int, listened bool, begin func(bool)) (bool, error) {
+// moveLocal applies and writes the move of n elements from index from to index to.
+func (p *places) moveLocal(tx runtime.Tx, op string, from, n, to int, listened bool, begin func(bool)) error {
 	w, err := tx.Begin(p.node)
 	if err != nil {
-		return false, err
+		return err
 	}
 	if err := checkRange(op, from, n, p.len(), elementUnit); err != nil {
-		return false, err
+		return err
 	}
 	if err := checkRange(op, to, 0, p.len(), elementUnit); err != nil {
-		return false, err
+		return err
 	}
 	if n == 0 || to >= from && to <= from+n {
-		return false, nil
+		return nil
 	}
 	begin(listened)
 	p.take(from, n)
-	return true, p.moveTaken(w, op, to)
+	return p.moveTaken(w, op, to)
 }
 
 // moveTaken applies and writes the move of the elements p.elems, of the dots p.dots, to index to.

@@ -16,58 +16,45 @@ import (
 //
 // moved are the places that moves made, among those that the sequence's part lists. This is part of format version 1.
 
-// listing is the part of a state that save wrote.
-type listing struct {
-	seq   *sequence.State // nil: empty
-	ids   []sequence.ID   // of its places, in order
-	flags []uint8
-	moves []listedMove
-	where map[sequence.ID]int // what of ids is named elsewhere
-}
-
-const (
-	placeHidden = 1 << iota
-	placeMove   // a move made it
-	placeKnown  // it was here before
-)
-
-// listedMove is a place that a move made.
-type listedMove struct {
-	at      int  // in ids
-	stands  bool // an element stands there:
-	elem    sequence.ID
-	lamport uint64
-}
-
-// save appends the places that lie outside of a delta's base and returns them in order; w is not changed if there are
-// none and nothing else is to be written.
-func (p *places) save(w *runtime.StateWriter, more bool) (out []lid) {
+// save appends the places that lie outside of a delta's base. It returns those for which keep says true, in order, and
+// whether it wrote anything: it does not if there are no places and nothing else is to be written.
+func (p *places) save(w *runtime.StateWriter, more bool, keep func(l lid, visible bool) bool) (kept []lid, wrote bool) {
 	var seq []byte
 	w.Append(func(dst []byte, number func(runtime.Rep) int) []byte {
 		seq = appendSequence(nil, p.seq, w, number)
 		return dst
 	})
 	if len(seq) == 0 && !more {
-		return nil
+		return nil, false
 	}
 	w.Bytes(seq)
-	var moved []int
-	for l := range p.seq.All() {
+	var moves []lid
+	var at []uint64 // of moves
+	n := uint64(0)
+	for l, visible := range p.seq.All() {
 		if w.Delta() && !w.Outside(p.dot(l)) {
 			continue
 		}
-		if _, ok := p.of[l]; ok {
-			moved = append(moved, len(out))
+		if len(p.of) > 0 {
+			if _, ok := p.of[l]; ok {
+				moves, at = append(moves, l), append(at, n)
+			}
 		}
-		out = append(out, l)
+		if n++; keep(l, visible) {
+			kept = append(kept, l)
+		}
 	}
-	w.Uvarint(uint64(len(moved)))
-	at := 0
-	for _, i := range moved {
-		l := out[i]
+	p.saveMoves(w, moves, at)
+	return kept, true
+}
+
+func (p *places) saveMoves(w *runtime.StateWriter, moves []lid, at []uint64) {
+	w.Uvarint(uint64(len(moves)))
+	next := uint64(0)
+	for k, l := range moves {
 		e := p.of[l]
-		head := uint64(i-at) << 1
-		if at = i + 1; e == noElement {
+		head := (at[k] - next) << 1
+		if next = at[k] + 1; e == noElement {
 			w.Uvarint(head)
 			continue
 		}
@@ -75,146 +62,60 @@ func (p *places) save(w *runtime.StateWriter, more bool) (out []lid) {
 		w.Dot(p.dot(e))
 		w.Varint(int64(p.moved[e].lamport) - int64(p.dot(l).Seq) - 1)
 	}
-	return out
 }
 
-// readListing reads what save wrote.
-func readListing(r *runtime.StateReader) (*listing, error) {
-	x := &listing{where: make(map[sequence.ID]int)}
-	data := r.Bytes("sequence")
-	if err := r.Err(); err != nil {
-		return nil, err
+// merge joins the places of a state or delta. It calls listed for the elements that are alive there, in the order of their
+// first places: n of them, from place k of the piece on, and if they were not here, e is the first and they are made now;
+// else e is noElement. kill ends an element that was here.
+func (p *places) merge(r *runtime.StateReader, x *listing, kill func(lid), listed func(x *piece, k, n int, e lid) error) error {
+	if x.seq == nil {
+		return nil
 	}
-	if len(data) > 0 {
-		if err := x.decode(r, data); err != nil {
-			return nil, err
-		}
-	}
-	at := uint64(0)
-	for range r.Count("moved", 1) {
-		head := r.Uvarint("moved")
-		m := listedMove{stands: head&1 != 0}
-		if head >>= 1; head > uint64(len(x.ids)) || at+head >= uint64(len(x.ids)) {
-			r.Fail("moved", runtime.ErrCorrupt)
-			break
-		}
-		m.at = int(at + head)
-		at += head + 1
-		x.flags[m.at] |= placeMove
-		if m.stands {
-			m.elem = sequence.ID(r.Dot("element"))
-			m.lamport = uint64(r.Varint("Lamport timestamp") + int64(x.ids[m.at].Seq) + 1)
-			if m.lamport == 0 || m.lamport >= 1<<53 {
-				r.Fail("Lamport timestamp", runtime.ErrCorrupt)
-			}
-			x.where[m.elem] = -1
-		} else if x.flags[m.at]&placeHidden == 0 {
-			r.Fail("moved", runtime.ErrCorrupt)
-		}
-		x.moves = append(x.moves, m)
-	}
-	return x, r.Err()
-}
-
-func (x *listing) decode(r *runtime.StateReader, data []byte) (err error) {
-	if x.seq, err = decodeSequence(r, data); err != nil {
+	loaded := p.seq.Elements() == 0 && !r.Delta() && !x.known
+	if err := p.mergeSequence(x.seq, loaded, r); err != nil {
 		return err
 	}
-	n := x.seq.Elements()
-	x.ids, x.flags = make([]sequence.ID, 0, n), make([]uint8, 0, n)
-	for span, hidden := range x.seq.Spans() {
-		f := uint8(0)
-		if hidden {
-			f = placeHidden
+	for q := range x.pieces {
+		if err := p.mergePiece(q, loaded, kill, listed); err != nil {
+			return err
 		}
-		known := r.KnownEnd(span.ID.Rep)
-		for k := range span.N {
-			id := sequence.ID{Rep: span.ID.Rep, Seq: span.ID.Seq + uint64(k)}
-			x.ids = append(x.ids, id)
-			if id.Seq < known {
-				x.flags = append(x.flags, f|placeKnown)
-			} else {
-				x.flags = append(x.flags, f)
+	}
+	for q := range x.pieces {
+		if q.move != nil && !q.known {
+			if err := p.mergeMove(r, q.move, q.id(0)); err != nil {
+				return err
 			}
 		}
 	}
 	return nil
 }
 
-// seek fills in where.
-func (x *listing) seek() {
-	if len(x.where) == 0 {
-		return
-	}
-	for i, id := range x.ids {
-		if _, ok := x.where[id]; ok && x.flags[i]&placeMove == 0 {
-			x.where[id] = i
-		}
-	}
-}
-
-// elements returns, for each place that is not hidden, the place in ids of the element that stands there, or -1 if
-// that lies inside of the base.
-func (x *listing) elements(yield func(i int) bool) {
-	moves := x.moves
-	for i, f := range x.flags {
-		of := i
-		if f&placeMove != 0 {
-			of = x.where[moves[0].elem]
-			moves = moves[1:]
-		}
-		if f&placeHidden == 0 && of >= 0 && !yield(of) {
-			return
-		}
-	}
-}
-
-// merge joins the places of a state or delta. shelved tells which hidden elements are alive there, fresh is told of each
-// living element that was not here, by its place in x.ids too, and kill ends one that was.
-func (p *places) merge(r *runtime.StateReader, x *listing, shelved func(sequence.ID) bool, kill func(lid), fresh func(e lid, i int) error) error {
-	if x.seq == nil {
+func (p *places) mergePiece(q *piece, loaded bool, kill func(lid), listed func(q *piece, k, n int, e lid) error) error {
+	if q.move != nil {
 		return nil
 	}
-	loaded := p.seq.Elements() == 0 && !r.Delta()
-	if err := p.mergeSequence(x.seq, loaded, r); err != nil {
-		return err
+	if loaded {
+		if q.alive() {
+			return listed(q, 0, int(q.n), lid(q.at))
+		}
+		return nil
 	}
-	stands := make(map[sequence.ID]bool, len(x.moves))
-	for i := range x.moves {
-		if m := &x.moves[i]; m.stands {
-			if stands[m.elem] {
-				return fmt.Errorf("%w: an element stands at two places", runtime.ErrCorrupt)
+	switch {
+	case q.alive() && q.known:
+		return listed(q, 0, int(q.n), noElement)
+	case q.alive() || q.known:
+		for k := range int(q.n) {
+			e, ok := p.find(q.id(k))
+			if !ok {
+				return fmt.Errorf("%w: an element is missing", runtime.ErrCorrupt)
 			}
-			stands[m.elem] = true
-		}
-	}
-	for i, f := range x.flags {
-		if f&placeMove != 0 || f&(placeKnown|placeHidden) == placeKnown {
-			continue
-		}
-		there := f&placeHidden == 0 || stands[x.ids[i]] || shelved(x.ids[i])
-		e, ok := lid(i), true
-		if !loaded {
-			e, ok = p.find(x.ids[i])
-		}
-		switch {
-		case !ok:
-			return fmt.Errorf("%w: an element is missing", runtime.ErrCorrupt)
-		case f&placeKnown == 0 && there:
-			if err := fresh(e, i); err != nil {
-				return err
+			if !q.known {
+				if err := listed(q, k, 1, e); err != nil {
+					return err
+				}
+			} else if p.alive(e) {
+				kill(e)
 			}
-		case f&placeKnown != 0 && !there && p.alive(e):
-			kill(e)
-		}
-	}
-	for i := range x.moves {
-		m := &x.moves[i]
-		if x.flags[m.at]&placeKnown != 0 {
-			continue
-		}
-		if err := p.mergeMove(r, m, x.ids[m.at]); err != nil {
-			return err
 		}
 	}
 	return nil
@@ -304,8 +205,8 @@ func (st *listState) Save(w *runtime.StateWriter) {
 		}
 	}
 	st.sortByDot(sets)
-	out := st.save(w, len(sets) > 0)
-	if len(out)+len(sets) == 0 {
+	shown, wrote := st.save(w, len(sets) > 0, func(_ lid, visible bool) bool { return visible })
+	if !wrote {
 		return
 	}
 	w.Uvarint(uint64(len(sets)))
@@ -316,8 +217,8 @@ func (st *listState) Save(w *runtime.StateWriter) {
 			w.Bytes(st.value(e))
 		}
 	}
-	for _, l := range out {
-		if e := st.element(l); e != noElement && w.Outside(st.dot(e)) && st.seq.Visible(l) {
+	for _, l := range shown {
+		if e := st.element(l); w.Outside(st.dot(e)) {
 			w.Raw(st.value(e))
 		}
 	}
@@ -350,33 +251,35 @@ func (st *listState) mergeListed(r *runtime.StateReader) error {
 	if err != nil {
 		return err
 	}
-	x.seek()
+	if err := x.seek(); err != nil {
+		return err
+	}
 	values, err := x.readValues(r)
 	if err != nil {
 		return err
 	}
-	none := func(sequence.ID) bool { return false }
-	fresh := func(e lid, i int) error {
-		val := values.at(i)
-		if len(val) == 0 {
-			return fmt.Errorf("%w: an element has no value", runtime.ErrCorrupt)
+	listed := func(q *piece, k, n int, e lid) error {
+		if e == noElement {
+			return nil
 		}
-		if err := st.room(len(val)); err != nil {
-			return err
+		for i := range n {
+			val := values.of(q, k+i)
+			if len(val) == 0 {
+				return fmt.Errorf("%w: an element has no value", runtime.ErrCorrupt)
+			}
+			if err := st.room(len(val)); err != nil {
+				return err
+			}
+			st.vals.set(e+lid(i), st.store(val))
 		}
-		if int(e) >= len(st.vals) {
-			st.grow()
-		}
-		st.vals[e] = st.store(val)
 		return nil
 	}
-	if err := st.merge(r, x, none, st.drop, fresh); err != nil {
+	if err := st.merge(r, x, st.drop, listed); err != nil {
 		return err
 	}
-	st.grow()
 	for _, s := range sets {
-		if i, ok := x.where[s.elem]; ok && i >= 0 {
-			s.val = values.at(i)
+		if e := x.find(s.elem); e != nil && e.at >= 0 {
+			s.val = values.bytes(e.value)
 		}
 		if err := st.mergeSet(s); err != nil {
 			return err
@@ -390,7 +293,7 @@ func (x *listing) readSets(r *runtime.StateReader) ([]listedSet, error) {
 	for range r.Count("sets", 5) {
 		s := listedSet{elem: sequence.ID(r.Dot("element")), stamp: r.Stamp("set")}
 		if !r.Delta() || s.elem.Seq >= r.Base(s.elem.Rep) {
-			x.where[s.elem] = -1
+			x.named = append(x.named, listedElem{id: s.elem})
 		} else if s.val = r.Bytes("value"); r.Err() == nil {
 			if n, err := valueLen(s.val); err != nil || n != len(s.val) {
 				r.Fail("value", runtime.ErrCorrupt)
@@ -404,30 +307,58 @@ func (x *listing) readSets(r *runtime.StateReader) ([]listedSet, error) {
 	return sets, r.Err()
 }
 
-// listedValues are the values of a state, by the place in listing.ids of their elements.
+// listedValues are the values of a state: of the elements that piece.visible counts. Those of elements that are named stand
+// there.
 type listedValues struct {
 	data  []byte
-	spans []valueSpan // of length 0: none
+	spans []valueSpan
 }
 
-func (v *listedValues) at(i int) []byte {
-	s := v.spans[i]
-	return v.data[s.off : s.off+s.n : s.off+s.n]
+// of returns the value of the living element whose first place is place k of a piece; none, if the state is not right.
+func (v *listedValues) of(q *piece, k int) []byte {
+	if q.elem != nil {
+		return v.bytes(q.elem.value)
+	}
+	return v.bytes(v.spans[q.visible+k])
 }
+
+func (v *listedValues) bytes(s valueSpan) []byte { return v.data[s.off : s.off+s.n : s.off+s.n] }
 
 func (x *listing) readValues(r *runtime.StateReader) (*listedValues, error) {
-	v := &listedValues{r.Rest(), make([]valueSpan, len(x.ids))}
-	bad := r.Err()
+	v := &listedValues{data: r.Rest()}
+	if err := r.Err(); err != nil {
+		return nil, err
+	}
+	if x.seq != nil {
+		v.spans = make([]valueSpan, 0, x.seq.Len())
+	}
 	at := 0
-	x.elements(func(of int) bool {
+	var bad error
+	cut := func() (s valueSpan) {
 		var n int
-		if n, bad = valueLen(v.data[at:]); bad != nil {
-			return false
+		if n, bad = valueLen(v.data[at:]); bad == nil {
+			s = valueSpan{uint32(at), uint32(n)}
+			at += n
 		}
-		v.spans[of] = valueSpan{uint32(at), uint32(n)}
-		at += n
-		return true
-	})
+		return s
+	}
+	for q := range x.pieces {
+		if q.hidden {
+			continue
+		}
+		if e := q.standing(x); e != nil {
+			if e.at >= 0 {
+				e.value = cut()
+			}
+		} else {
+			for k := uint32(0); k < q.n && bad == nil; k++ {
+				v.spans = append(v.spans, cut())
+			}
+		}
+		if bad != nil {
+			break
+		}
+	}
 	if bad != nil || at < len(v.data) || uint64(at) > 1<<32-1 {
 		return nil, fmt.Errorf("%w: values", runtime.ErrCorrupt)
 	}

@@ -9,13 +9,13 @@ import (
 
 // listState is the state of a List: places, and a value for each element.
 //
-//  1. vals has an entry for each place; that of a living element lies inside of buf.
+//  1. vals has the value of each living element, which lies inside of buf.
 //  2. sets has exactly the living elements whose value is not that of their insert, with the stamp of the winning set.
 //  3. dead counts the bytes of buf that no living element holds.
 type listState struct {
 	places
-	vals      []valueSpan // by local number
-	buf       []byte      // CBOR values, append only between compactions
+	vals      slots[valueSpan]
+	buf       []byte // CBOR values, append only between compactions
 	sets      map[lid]runtime.Stamp
 	dead      int
 	open      bool // a transaction is open: these are what they were before it
@@ -41,13 +41,6 @@ func (st *listState) begin(listened bool) {
 	st.places.begin(listened)
 }
 
-// grow makes room in vals for new places.
-func (st *listState) grow() {
-	if n := st.seq.Elements() - len(st.vals); n > 0 {
-		st.vals = append(st.vals, make([]valueSpan, n)...)
-	}
-}
-
 // room returns an error if n more bytes of values would not fit.
 func (st *listState) room(n int) error {
 	if uint64(len(st.buf))+uint64(n) > 1<<32-1 {
@@ -65,7 +58,7 @@ func (st *listState) store(val []byte) valueSpan {
 
 // value returns the value of an element; it is valid until the next change.
 func (st *listState) value(e lid) []byte {
-	s := st.vals[e]
+	s := st.vals.at(e)
 	return st.buf[s.off : s.off+s.n : s.off+s.n]
 }
 
@@ -75,9 +68,9 @@ func (st *listState) set(e lid, stamp runtime.Stamp, val []byte) {
 	if had && st.node.Runtime().CompareStamps(stamp, was) <= 0 {
 		return
 	}
-	old := st.vals[e]
+	old := st.vals.at(e)
 	st.Undo(func() {
-		st.vals[e] = old
+		st.vals.set(e, old)
 		if had {
 			st.sets[e] = was
 		} else {
@@ -85,7 +78,7 @@ func (st *listState) set(e lid, stamp runtime.Stamp, val []byte) {
 		}
 	})
 	st.dead += int(old.n)
-	st.vals[e] = st.store(val)
+	st.vals.set(e, st.store(val))
 	if st.sets == nil {
 		st.sets = make(map[lid]runtime.Stamp)
 	}
@@ -100,7 +93,7 @@ func (st *listState) set(e lid, stamp runtime.Stamp, val []byte) {
 // drop ends a living element.
 func (st *listState) drop(e lid) {
 	st.kill(e)
-	st.dead += int(st.vals[e].n)
+	st.dead += int(st.vals.at(e).n)
 	if was, had := st.sets[e]; had {
 		delete(st.sets, e)
 		st.Undo(func() { st.sets[e] = was })
@@ -114,7 +107,7 @@ func (st *listState) Rollback() {
 		return
 	}
 	st.undo()
-	st.vals = st.vals[:min(len(st.vals), st.seq.Elements())]
+	st.vals.cut(lid(st.seq.Elements()))
 	st.buf, st.dead, st.open = st.buf[:st.before], st.beforeDie, false
 }
 
@@ -151,7 +144,7 @@ func (st *listState) compact() {
 	fresh := make([]byte, 0, len(st.buf)-st.dead+64)
 	st.living(func(e lid) {
 		v := st.value(e)
-		st.vals[e].off = uint32(len(fresh))
+		st.vals.set(e, valueSpan{uint32(len(fresh)), uint32(len(v))})
 		fresh = append(fresh, v...)
 	})
 	st.buf, st.dead = fresh, 0
@@ -174,13 +167,13 @@ func (st *listState) Check() error {
 	if err := st.check(); err != nil {
 		return err
 	}
-	if len(st.vals) != st.seq.Elements() || len(st.shelved) > 0 {
-		return fmt.Errorf("list invariant 1: %d values for %d places", len(st.vals), st.seq.Elements())
+	if len(st.shelved) > 0 {
+		return fmt.Errorf("list invariant 1: %d elements of a list have a shelf", len(st.shelved))
 	}
 	live := 0
 	var err error
 	st.living(func(e lid) {
-		s := st.vals[e]
+		s := st.vals.at(e)
 		if uint64(s.off)+uint64(s.n) > uint64(len(st.buf)) || s.n == 0 {
 			err = fmt.Errorf("list invariant 1: value of element %d", e)
 		}

@@ -16,9 +16,10 @@ const kindObjectList = "objectlist"
 //     through a handle returns runtime.ErrDeleted.
 //   - Archive hides an element, which stays alive: it can be read, edited and moved, asked where it would stand (Position),
 //     and comes back there with Restore. A restore wins over an archive that is concurrent with it.
+//   - An object may be made with arguments, a value that stays with it unchanged.
 //
-// Cost: as in List, and an object beside its own state takes 16 bytes in memory and none in a state; an archived element
-// some 100 bytes and 10 in a state.
+// Cost: as in List, and an object beside its own state takes 16 bytes in memory and one in a state and in its message; an
+// archived element some 100 bytes and 10 in a state; arguments their bytes and in memory some 50 more.
 type ObjectList[O any] struct{ node *runtime.Node }
 
 // NewObjectList returns the list that is the root with this name. Errors: *ShapeError for an O that cannot describe
@@ -50,7 +51,13 @@ func (l ObjectList[O]) read(tx runtime.Tx) *objectListState {
 // runtime.ErrUnknownKind. After an error of init the object is there, as far as init came, unless the transaction returns
 // the error too. Cost: O(1) near the last edit, else O(log n).
 func (l ObjectList[O]) Insert(tx runtime.Tx, i int, init func(*O) error) (*O, error) {
-	list, err := l.InsertN(tx, i, 1)
+	return l.Create(tx, i, nil, init)
+}
+
+// Create is Insert for an object that is made with arguments: a value that Args returns as long as the object is there, and
+// that never changes.
+func (l ObjectList[O]) Create(tx runtime.Tx, i int, args any, init func(*O) error) (*O, error) {
+	list, err := l.insert(tx, i, 1, args)
 	if err != nil {
 		return nil, err
 	}
@@ -71,8 +78,10 @@ func (l ObjectList[O]) Append(tx runtime.Tx, init func(*O) error) (*O, error) {
 }
 
 // InsertN makes n new, empty objects before the one at index i as one operation, and returns them. Errors as in Insert.
-func (l ObjectList[O]) InsertN(tx runtime.Tx, i, n int) ([]*O, error) {
-	w, s, _, err := beginChild[O](tx, l.node, nil)
+func (l ObjectList[O]) InsertN(tx runtime.Tx, i, n int) ([]*O, error) { return l.insert(tx, i, n, nil) }
+
+func (l ObjectList[O]) insert(tx runtime.Tx, i, n int, args any) ([]*O, error) {
+	w, s, enc, err := beginChild[O](tx, l.node, args)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +92,7 @@ func (l ObjectList[O]) InsertN(tx runtime.Tx, i, n int) ([]*O, error) {
 	if n < 0 {
 		return nil, rangeError("ObjectList.Insert", i, n, st.len(), elementUnit)
 	}
-	nodes, err := st.insertLocal(w, i, n, s.kind)
+	nodes, err := st.insertLocal(w, i, n, s.kind, enc)
 	if err != nil {
 		return nil, err
 	}
@@ -140,11 +149,7 @@ func (l ObjectList[O]) MoveRange(tx runtime.Tx, from, n, to int) error {
 		return err
 	}
 	st := l.state()
-	moved, err := st.moveLocal(tx, "ObjectList.Move", from, n, to, st.observers.Active(), st.beginMove)
-	if moved {
-		st.grow()
-	}
-	return err
+	return st.moveLocal(tx, "ObjectList.Move", from, n, to, st.observers.Active(), st.beginMove)
 }
 
 // MoveObject moves an object of this list, archived or not, to the gap before the one that is at index to now, or to the
@@ -164,9 +169,7 @@ func (l ObjectList[O]) MoveObject(tx runtime.Tx, o *O, to int) error {
 	}
 	st.begin()
 	st.takeOne(e)
-	err = st.moveTaken(w, "ObjectList.MoveObject", to)
-	st.grow()
-	return err
+	return st.moveTaken(w, "ObjectList.MoveObject", to)
 }
 
 // Archive hides n objects from index i on: one operation. They stay alive, see Archived and Restore. It returns
@@ -217,6 +220,24 @@ func (l ObjectList[O]) Position(tx runtime.Tx, o *O) (i int, shown bool, err err
 	return st.seq.IndexOf(st.place(e)), !st.shelved[e].hides(), nil
 }
 
+// Args decodes the arguments with which an object of this list, archived or not, was made into v, a pointer. It returns false
+// if it was made without. Errors: those of a Tx; runtime.ErrDeleted, ErrNotHere; an error if the arguments do not fit v.
+func (l ObjectList[O]) Args(tx runtime.Tx, o *O, v any) (bool, error) {
+	if err := tx.Err(l.node); err != nil {
+		return false, err
+	}
+	st := l.state()
+	e, err := st.find(NodeOf(o))
+	if err != nil {
+		return false, err
+	}
+	args, ok := st.args[e]
+	if !ok {
+		return false, nil
+	}
+	return true, runtime.DecodeValue([]byte(args), v)
+}
+
 // Archived yields the archived objects in the order of the list, each with the index at which it would come back; those
 // of another kind than O's are left out. Cost: O(a log n) for a of them.
 func (l ObjectList[O]) Archived(tx runtime.Tx) iter.Seq2[int, *O] {
@@ -224,7 +245,7 @@ func (l ObjectList[O]) Archived(tx runtime.Tx) iter.Seq2[int, *O] {
 	return func(yield func(int, *O) bool) {
 		tx.Read(l.node)
 		for _, e := range st.archived() {
-			if o := BindTo[O](st.nodes[e]); o != nil && !yield(st.seq.IndexOf(st.place(e)), o) {
+			if o := BindTo[O](st.nodes.at(e)); o != nil && !yield(st.seq.IndexOf(st.place(e)), o) {
 				return
 			}
 		}
@@ -248,10 +269,10 @@ func (l ObjectList[O]) Get(tx runtime.Tx, i int) (*O, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o := BindTo[O](st.nodes[e]); o != nil {
+	if o := BindTo[O](st.nodes.at(e)); o != nil {
 		return o, nil
 	}
-	return nil, &ShapeError{Type: reflect.TypeFor[O](), Reason: "the element is a " + st.nodes[e].Kind()}
+	return nil, &ShapeError{Type: reflect.TypeFor[O](), Reason: "the element is a " + st.nodes.at(e).Kind()}
 }
 
 // All yields each object with its index, those of another kind than O's left out. The list must not be changed meanwhile.
@@ -261,7 +282,7 @@ func (l ObjectList[O]) All(tx runtime.Tx) iter.Seq2[int, *O] {
 		tx.Read(l.node)
 		i := 0
 		for place := range st.seq.Live(0, st.len()) {
-			if o := BindTo[O](st.nodes[st.element(place)]); o != nil && !yield(i, o) {
+			if o := BindTo[O](st.nodes.at(st.element(place))); o != nil && !yield(i, o) {
 				return
 			}
 			i++

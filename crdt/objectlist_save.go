@@ -13,9 +13,10 @@ import (
 //	shelves = uvarint: number, then for each in the order of the elements' dots: the element's dot;
 //	          uvarint: restores * 2 + (1 if it was archived outside of a delta's base); if so the greatest dot of those
 //	          archives; the dots of the restores outside of the base that no archive has ended, ascending
-//	kinds   = run*: for the living elements that places list, in the order of their first places: uvarint: number; kind
+//	objects = run*: for the living elements that places list, in the order of their first places: uvarint: number; kind;
+//	          for each: bytes, the creation arguments, empty: none
 //
-// A run of kinds is as long as it can be. This is part of format version 1.
+// A run of objects of one kind is as long as it can be. This is part of format version 1.
 
 // Save implements runtime.Object.
 func (st *objectListState) Save(w *runtime.StateWriter) {
@@ -26,33 +27,26 @@ func (st *objectListState) Save(w *runtime.StateWriter) {
 		}
 	}
 	st.sortByDot(shelves)
-	out := st.save(w, len(shelves) > 0)
-	if len(out)+len(shelves) == 0 {
+	alive, wrote := st.save(w, len(shelves) > 0, func(l lid, _ bool) bool { return st.nodes.at(l) != nil })
+	if !wrote {
 		return
 	}
 	w.Uvarint(uint64(len(shelves)))
 	for _, e := range shelves {
 		st.shelved[e].write(w, st.dot(e))
 	}
-	kind, n := "", uint64(0)
-	flush := func() {
-		if n > 0 {
-			w.Uvarint(n)
-			w.Kind(kind)
+	for len(alive) > 0 {
+		kind, n := st.nodes.at(alive[0]).Kind(), 1
+		for n < len(alive) && st.nodes.at(alive[n]).Kind() == kind {
+			n++
 		}
+		w.Uvarint(uint64(n))
+		w.Kind(kind)
+		for _, e := range alive[:n] {
+			writeString(w, st.args[e])
+		}
+		alive = alive[n:]
 	}
-	for _, l := range out {
-		c := st.nodes[l]
-		if c == nil {
-			continue
-		}
-		if c.Kind() != kind {
-			flush()
-			kind, n = c.Kind(), 0
-		}
-		n++
-	}
-	flush()
 }
 
 func (s *shelf) write(w *runtime.StateWriter, e runtime.LocalDot) {
@@ -76,13 +70,12 @@ func (s *shelf) write(w *runtime.StateWriter, e runtime.LocalDot) {
 	}
 }
 
-// readShelves reads the shelves of a state, by element.
-func readShelves(r *runtime.StateReader) (map[sequence.ID]shelf, error) {
-	out := make(map[sequence.ID]shelf)
+// readShelves reads the shelves of a state.
+func (x *listing) readShelves(r *runtime.StateReader) error {
 	for range r.Count("shelves", 3) {
 		e := sequence.ID(r.Dot("element"))
 		head := r.Uvarint("restores")
-		s := shelf{once: head&1 != 0}
+		s := &shelf{once: head&1 != 0}
 		if s.once {
 			s.last = r.Dot("archive")
 		}
@@ -96,108 +89,114 @@ func readShelves(r *runtime.StateReader) (map[sequence.ID]shelf, error) {
 			}
 			s.tokens = append(s.tokens, t)
 		}
-		if _, twice := out[e]; twice || head == 0 {
+		if head == 0 {
 			r.Fail("shelf", runtime.ErrCorrupt)
 		}
 		if r.Err() != nil {
 			break
 		}
-		out[e] = s
+		x.named = append(x.named, listedElem{id: e, shelf: s})
 	}
-	return out, r.Err()
+	return r.Err()
 }
 
 // Merge implements runtime.Object.
 func (st *objectListState) Merge(r *runtime.StateReader) error {
 	st.begin()
-	var shelves map[sequence.ID]shelf
+	x := &listing{}
 	if r.Len() > 0 {
 		var err error
-		if shelves, err = st.mergeListed(r); err != nil {
+		if x, err = st.mergeListed(r); err != nil {
 			return err
 		}
 	}
 	if err := st.mergeDeleted(r, st.drop); err != nil {
 		return err
 	}
-	st.mergeEnded(r, shelves)
+	st.mergeEnded(r, x)
 	return nil
 }
 
-func (st *objectListState) mergeListed(r *runtime.StateReader) (map[sequence.ID]shelf, error) {
+func (st *objectListState) mergeListed(r *runtime.StateReader) (*listing, error) {
 	x, err := readListing(r)
 	if err != nil {
 		return nil, err
 	}
-	x.seek()
-	shelves, err := readShelves(r)
-	if err != nil {
+	if err := x.readShelves(r); err != nil {
 		return nil, err
 	}
-	kinds, err := x.readKinds(r, shelves)
-	if err != nil {
+	if err := x.seek(); err != nil {
 		return nil, err
 	}
-	shelved := func(id sequence.ID) bool { _, ok := shelves[id]; return ok }
-	fresh := func(e lid, i int) error {
-		c, err := createChild(st.node, runtime.LocalDot(x.ids[i]), kinds[i])
-		if err != nil {
-			return err
-		}
-		st.grow()
-		st.nodes[e] = c
-		if s, ok := shelves[x.ids[i]]; ok {
-			st.setShelf(e, &s)
+	objects := listedObjects{r: r}
+	listed := func(q *piece, _, n int, e lid) error {
+		for i := range n {
+			kind, args, err := objects.next()
+			if err != nil {
+				return err
+			}
+			if e == noElement {
+				continue
+			}
+			l := e + lid(i)
+			c, err := createChild(st.node, st.dot(l), kind)
+			if err != nil {
+				return err
+			}
+			if st.hold(l, c, args); q.elem != nil && q.elem.shelf != nil {
+				st.setShelf(l, q.elem.shelf)
+			}
 		}
 		return nil
 	}
-	if err := st.merge(r, x, shelved, st.drop, fresh); err != nil {
+	if err := st.merge(r, x, st.drop, listed); err != nil {
 		return nil, err
 	}
-	st.grow()
-	return shelves, st.mergeShelves(r, shelves)
+	if err := objects.done(); err != nil {
+		return nil, err
+	}
+	return x, st.mergeShelves(r, x)
 }
 
-// readKinds returns the kinds of the living elements by their place in x.ids.
-func (x *listing) readKinds(r *runtime.StateReader, shelves map[sequence.ID]shelf) ([]string, error) {
-	kinds := make([]string, len(x.ids))
-	moved := make(map[sequence.ID]bool, len(x.moves))
-	for i := range x.moves {
-		if x.moves[i].stands {
-			moved[x.moves[i].elem] = true
+// listedObjects reads the objects of a state one after the other.
+type listedObjects struct {
+	r    *runtime.StateReader
+	kind string
+	n    uint64 // left in the run
+}
+
+// next returns the kind of the next object and its arguments, which alias the input.
+func (o *listedObjects) next() (kind string, args []byte, err error) {
+	r := o.r
+	if o.n == 0 {
+		if o.n = r.Uvarint("objects"); o.n == 0 {
+			r.Fail("objects", runtime.ErrCorrupt)
 		}
+		o.kind = r.Kind("kind")
 	}
-	kind, n := "", uint64(0)
-	for i, f := range x.flags {
-		if f&placeMove != 0 {
-			continue
-		}
-		if _, archived := shelves[x.ids[i]]; f&placeHidden != 0 && !archived && !moved[x.ids[i]] {
-			continue
-		}
-		if n == 0 {
-			if n = r.Uvarint("kinds"); n == 0 {
-				r.Fail("kinds", runtime.ErrCorrupt)
-			}
-			kind = r.Kind("kind")
-		}
-		if r.Err() != nil {
-			break
-		}
-		kinds[i] = kind
-		n--
+	o.n--
+	if args = r.Bytes("arguments"); r.Err() == nil && len(args) > 0 && runtime.ValidValue(args) != nil {
+		r.Fail("arguments", runtime.ErrCorrupt)
 	}
-	if n > 0 {
-		r.Fail("kinds", runtime.ErrCorrupt)
+	return o.kind, args, r.Err()
+}
+
+func (o *listedObjects) done() error {
+	if o.n > 0 {
+		o.r.Fail("objects", runtime.ErrCorrupt)
 	}
-	return kinds, r.Done()
+	return o.r.Done()
 }
 
 // mergeShelves joins the shelves of elements.
-func (st *objectListState) mergeShelves(r *runtime.StateReader, shelves map[sequence.ID]shelf) error {
+func (st *objectListState) mergeShelves(r *runtime.StateReader, x *listing) error {
 	rt := st.node.Runtime()
-	for id, theirs := range shelves {
-		e, ok := st.places.find(id)
+	for i := range x.named {
+		theirs := x.named[i].shelf
+		if theirs == nil {
+			continue
+		}
+		e, ok := st.places.find(x.named[i].id)
 		if !ok {
 			return fmt.Errorf("%w: an archived element is missing", runtime.ErrCorrupt)
 		}
@@ -221,9 +220,12 @@ func (st *objectListState) mergeShelves(r *runtime.StateReader, shelves map[sequ
 }
 
 // mergeEnded takes away the restores that the other side has seen ended.
-func (st *objectListState) mergeEnded(r *runtime.StateReader, shelves map[sequence.ID]shelf) {
+func (st *objectListState) mergeEnded(r *runtime.StateReader, x *listing) {
 	for e, s := range st.shelved {
-		theirs := shelves[st.seq.IDOf(e)].tokens
+		var theirs []runtime.LocalDot
+		if told := x.find(st.seq.IDOf(e)); told != nil && told.shelf != nil {
+			theirs = told.shelf.tokens
+		}
 		gone := func(t runtime.LocalDot) bool { return !slices.Contains(theirs, t) && r.Deleted(t) }
 		if slices.ContainsFunc(s.tokens, gone) {
 			st.reshelve(e, s.without(gone))

@@ -10,11 +10,12 @@ import (
 
 // objectListState is the state of an ObjectList: places, and an object for each element.
 //
-//  1. nodes has an entry for each place: the object of a living element, made by the element's dot, with this list as
-//     its parent; else nil.
+//  1. nodes has the object of each living element, made by the element's dot, with this list as its parent.
+//  2. args has the creation arguments of those living elements that have some.
 type objectListState struct {
 	places
-	nodes     []*runtime.Node // by local number
+	nodes     slots[*runtime.Node]
+	args      map[lid]string // CBOR
 	open      bool
 	observers runtime.Observers[rawObjectListEvent]
 }
@@ -36,17 +37,11 @@ func (st *objectListState) begin() {
 
 func (st *objectListState) beginMove(bool) { st.begin() }
 
-func (st *objectListState) grow() {
-	if n := st.seq.Elements() - len(st.nodes); n > 0 {
-		st.nodes = append(st.nodes, make([]*runtime.Node, n)...)
-	}
-}
-
 // find returns the living element whose object is n; ErrNotHere or runtime.ErrDeleted if there is none.
 func (st *objectListState) find(n *runtime.Node) (lid, error) {
 	if n != nil && n.Runtime() == st.node.Runtime() {
 		if d, made := n.Dot(); made {
-			if e, ok := st.places.find(sequence.ID(d)); ok && st.nodes[e] == n {
+			if e, ok := st.places.find(sequence.ID(d)); ok && st.nodes.at(e) == n {
 				return e, nil
 			}
 		}
@@ -60,8 +55,8 @@ func (st *objectListState) takeOne(e lid) {
 	st.dots = append(st.dots[:0], sequence.IDSpan{ID: st.seq.IDOf(e), N: 1})
 }
 
-// insertLocal applies and writes the insert of n objects.
-func (st *objectListState) insertLocal(w *runtime.OpWriter, i, n int, kind string) ([]*runtime.Node, error) {
+// insertLocal applies and writes the insert of n objects with these arguments, each.
+func (st *objectListState) insertLocal(w *runtime.OpWriter, i, n int, kind string, args []byte) ([]*runtime.Node, error) {
 	made, err := st.create(w.Dot(), n, kind)
 	if err != nil {
 		return nil, err
@@ -74,10 +69,25 @@ func (st *objectListState) insertLocal(w *runtime.OpWriter, i, n int, kind strin
 	}
 	writeOrigin(w, listInsert, o)
 	w.Kind(kind)
+	for k, c := range made {
+		w.Bytes(args)
+		st.hold(first+lid(k), c, args)
+	}
 	w.Commit(n)
-	st.grow()
-	copy(st.nodes[first:], made)
 	return made, nil
+}
+
+// hold notes the object of a new element and its arguments.
+func (st *objectListState) hold(e lid, n *runtime.Node, args []byte) {
+	st.nodes.set(e, n)
+	if len(args) == 0 {
+		return
+	}
+	if st.args == nil {
+		st.args = make(map[lid]string)
+	}
+	st.args[e] = string(args)
+	st.Undo(func() { delete(st.args, e) })
 }
 
 // create makes the objects of n elements whose dots begin with d: all, or on error none.
@@ -119,9 +129,13 @@ func (st *objectListState) killAll(removed func(target runtime.LocalDot, n uint6
 // drop ends a living element and its object.
 func (st *objectListState) drop(e lid) {
 	st.kill(e)
-	n := st.nodes[e]
-	st.nodes[e] = nil
-	st.Undo(func() { st.nodes[e] = n })
+	n := st.nodes.at(e)
+	st.nodes.set(e, nil)
+	st.Undo(func() { st.nodes.set(e, n) })
+	if args, ok := st.args[e]; ok {
+		delete(st.args, e)
+		st.Undo(func() { st.args[e] = args })
+	}
 	st.node.Drop(n)
 }
 
@@ -195,18 +209,28 @@ func (st *objectListState) Apply(op *runtime.Op) error {
 	case listRestore:
 		return st.applyRestore(op, head)
 	}
-	if err := st.applyMove(op, head, true, st.beginMove); err != nil {
-		return err
-	}
-	st.grow()
-	return nil
+	return st.applyMove(op, head, true, st.beginMove)
 }
 
 func (st *objectListState) applyInsert(op *runtime.Op, head byte) error {
 	o := readOrigin(op, head)
 	kind := op.Kind("kind")
+	if op.Dots > op.Len() && op.Err() == nil {
+		op.Fail("arguments", runtime.ErrCorrupt)
+	}
+	var given []givenArgs
+	for k := 0; k < op.Dots && op.Err() == nil; k++ {
+		if args := op.Bytes("arguments"); len(args) > 0 {
+			given = append(given, givenArgs{k, args})
+		}
+	}
 	if err := doneOp(op); err != nil {
 		return err
+	}
+	for i := range given {
+		if err := runtime.ValidValue(given[i].args); err != nil {
+			return err
+		}
 	}
 	made, err := st.create(op.Dot, op.Dots, kind)
 	if err != nil {
@@ -218,9 +242,20 @@ func (st *objectListState) applyInsert(op *runtime.Op, head byte) error {
 		st.dropAll(made)
 		return err
 	}
-	st.grow()
-	copy(st.nodes[first:], made)
+	for k, c := range made {
+		var args []byte
+		if len(given) > 0 && given[0].k == k {
+			args, given = given[0].args, given[1:]
+		}
+		st.hold(first+lid(k), c, args)
+	}
 	return nil
+}
+
+// givenArgs are the arguments of object k of an insert.
+type givenArgs struct {
+	k    int
+	args []byte
 }
 
 func (st *objectListState) applyDelete(op *runtime.Op, head byte) error {
@@ -293,9 +328,7 @@ func (st *objectListState) Rollback() {
 	}
 	st.open = false
 	st.undo()
-	n := min(len(st.nodes), st.seq.Elements())
-	clear(st.nodes[n:])
-	st.nodes = st.nodes[:n]
+	st.nodes.cut(lid(st.seq.Elements()))
 }
 
 func (st *objectListState) Commit(c *runtime.Commit) {
@@ -311,7 +344,7 @@ func (st *objectListState) Commit(c *runtime.Commit) {
 	for i, s := range steps {
 		out[i] = deltaStep[*runtime.Node]{kind: s.kind, n: s.n}
 		for _, place := range s.items {
-			out[i].items = append(out[i].items, st.nodes[st.element(place)])
+			out[i].items = append(out[i].items, st.nodes.at(st.element(place)))
 		}
 	}
 	st.observers.Emit(c, rawObjectListEvent{c.Meta(), out})
@@ -329,7 +362,7 @@ func (st *objectListState) Dots(yield func(d runtime.LocalDot, n uint64)) {
 
 // Children implements runtime.Container.
 func (st *objectListState) Children(yield func(child *runtime.Node) bool) {
-	for _, n := range st.nodes {
+	for _, n := range st.nodes.all {
 		if n != nil && !yield(n) {
 			return
 		}
@@ -340,7 +373,7 @@ func (st *objectListState) Children(yield func(child *runtime.Node) bool) {
 func (st *objectListState) Export(x *runtime.Exporter) any {
 	out := make([]any, 0, st.len())
 	for l := range st.seq.Live(0, st.len()) {
-		out = append(out, x.Node(st.nodes[st.element(l)]))
+		out = append(out, x.Node(st.nodes.at(st.element(l))))
 	}
 	return out
 }
@@ -350,21 +383,23 @@ func (st *objectListState) Check() error {
 	if err := st.check(); err != nil {
 		return err
 	}
-	if len(st.nodes) != st.seq.Elements() {
-		return fmt.Errorf("object list invariant 1: %d objects for %d places", len(st.nodes), st.seq.Elements())
-	}
-	for l, n := range st.nodes {
+	for l, n := range st.nodes.all {
 		if n == nil {
 			continue
 		}
 		d, made := n.Dot()
-		if !made || d != st.dot(lid(l)) || n.Parent() != st.node || !st.alive(lid(l)) || n.Err() == runtime.ErrDeleted {
+		if !made || int(l) >= st.seq.Elements() || d != st.dot(l) || n.Parent() != st.node || !st.alive(l) || n.Err() == runtime.ErrDeleted {
 			return fmt.Errorf("object list invariant 1: object %s is not that of element %d", n, l)
+		}
+	}
+	for e := range st.args {
+		if st.nodes.at(e) == nil {
+			return fmt.Errorf("object list invariant 2: element %d has arguments and no object", e)
 		}
 	}
 	var err error
 	st.living(func(e lid) {
-		if st.nodes[e] == nil {
+		if st.nodes.at(e) == nil {
 			err = fmt.Errorf("object list invariant 1: element %d has no object", e)
 		}
 	})

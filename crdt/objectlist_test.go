@@ -2,6 +2,7 @@ package crdt_test
 
 import (
 	"errors"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -191,7 +192,10 @@ func TestObjectListNonsense(t *testing.T) {
 		"a newer code":              {"\x06", runtime.ErrNewerOp},
 		"set":                       {"\x02", runtime.ErrNewerOp},
 		"insert of a newer kind":    {"\x10\x7f", runtime.ErrNewerOp},
-		"insert with a tail":        {"\x10\x0d\x00", runtime.ErrCorrupt},
+		"insert without arguments":  {"\x10\x0d", runtime.ErrCorrupt},
+		"insert of half arguments":  {"\x10\x0d\x02\x01", runtime.ErrCorrupt},
+		"insert of bad arguments":   {"\x10\x0d\x02\x01\x01", runtime.ErrInvalidOp},
+		"insert with a tail":        {"\x10\x0d\x00\x00", runtime.ErrCorrupt},
 		"archive of nothing":        {"\x04\x00", runtime.ErrCorrupt},
 		"archive of a place":        {"\x04\x01\x00\x01\x00", runtime.ErrInvalidOp},
 		"restore of what is a move": {"\x05", runtime.ErrInvalidOp},
@@ -243,4 +247,89 @@ func TestObjectListNonsense(t *testing.T) {
 	receive(t, b, save(t, a))
 	same(t, a, b, c)
 	wantTexts(t, c, lc, "a")
+}
+
+// TestObjectListArgs: arguments go with their object through messages, states and deltas, archive and move, and end with it.
+func TestObjectListArgs(t *testing.T) {
+	a, la := newTexts(t, 1)
+	b, lb := newTexts(t, 2)
+	fromA := collect(a)
+	create := func(i int, args any) (o *crdt.Text) {
+		do(t, a, func(tx runtime.Tx) (err error) { o, err = la.Create(tx, i, args, nil); return err })
+		return o
+	}
+	first := create(0, "one")
+	create(1, 2)
+	receive(t, b, fromA()...)
+	base := b.Clock()
+	create(1, nil)
+	create(3, []int{3})
+	delta, err := a.SaveSince(base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	receive(t, b, delta)
+	c, lc := newTexts(t, 3)
+	receive(t, c, save(t, b))
+	same(t, a, b, c)
+	for _, rt := range []*runtime.Runtime{a, b, c} {
+		list := map[*runtime.Runtime]texts{a: la, b: lb, c: lc}[rt]
+		wantArgs(t, rt, list, "one", nil, uint64(2), []any{uint64(3)})
+	}
+	do(t, c, func(tx runtime.Tx) error { return errors.Join(lc.Archive(tx, 0, 1), lc.Move(tx, 2, 0)) })
+	do(t, c, func(tx runtime.Tx) error {
+		for _, o := range lc.Archived(tx) {
+			var s string
+			if ok, err := lc.Args(tx, o, &s); !ok || s != "one" || err != nil {
+				t.Errorf("arguments of the archived: %q, %v, %v", s, ok, err)
+			}
+			var n int
+			if _, err := lc.Args(tx, o, &n); err == nil {
+				t.Error("a string is a number")
+			}
+		}
+		return nil
+	})
+	wantArgs(t, c, lc, []any{uint64(3)}, nil, uint64(2))
+	receive(t, a, save(t, c))
+	wantArgs(t, a, la, []any{uint64(3)}, nil, uint64(2))
+	fail := errors.New("fail")
+	if err := a.Transact(func(tx runtime.Tx) error {
+		_, err := la.Create(tx, 0, "gone", nil)
+		return errors.Join(err, la.Delete(tx, 1, 3), la.Remove(tx, first), fail)
+	}); !errors.Is(err, fail) {
+		t.Fatal(err)
+	}
+	wantArgs(t, a, la, []any{uint64(3)}, nil, uint64(2))
+	do(t, a, func(tx runtime.Tx) error { return la.Remove(tx, first) })
+	do(t, a, func(tx runtime.Tx) error {
+		if _, err := la.Args(tx, first, new(string)); !errors.Is(err, runtime.ErrDeleted) {
+			t.Errorf("arguments of the deleted: %v", err)
+		}
+		return nil
+	})
+	receive(t, b, save(t, a))
+	receive(t, c, save(t, a))
+	same(t, a, b, c)
+}
+
+func wantArgs(t *testing.T, rt *runtime.Runtime, list texts, want ...any) {
+	t.Helper()
+	var got []any
+	do(t, rt, func(tx runtime.Tx) error {
+		for _, o := range list.All(tx) {
+			var v any
+			if ok, err := list.Args(tx, o, &v); err != nil || ok != (v != nil) {
+				t.Errorf("%v, %v", ok, err)
+			}
+			got = append(got, v)
+		}
+		return nil
+	})
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("arguments %#v, want %#v", got, want)
+	}
+	if err := rt.Check(); err != nil {
+		t.Error(err)
+	}
 }

@@ -26,6 +26,7 @@ type Limits struct {
 	MessageOps    int // operations of one transaction, and objects that it names; default 100,000
 	StateBytes    int // one encoded state or delta, bytes; default 64 MiB
 	DecodedBytes  int // a state after decompression, bytes; default 256 MiB
+	Places        int // places of all lists in one state or delta, tombstones included; default 8,388,608
 	BundleBytes   int // one bundle, bytes; default 64 MiB
 	Replicas      int // replicas that ever wrote, and so dependencies of a message; default 100,000
 	NameBytes     int // a root name or a key of an implicit object, bytes; default 64 KiB
@@ -38,7 +39,7 @@ type Limits struct {
 func DefaultLimits() Limits {
 	return Limits{
 		MessageBytes: 1 << 20, MessageDots: 1 << 20, MessageOps: 100_000,
-		StateBytes: 64 << 20, DecodedBytes: 256 << 20, BundleBytes: 64 << 20,
+		StateBytes: 64 << 20, DecodedBytes: 256 << 20, Places: 1 << 23, BundleBytes: 64 << 20,
 		Replicas: 100_000, NameBytes: 64 << 10,
 		Waiting: 65_536, WaitingOrigin: 65_536, WaitingBytes: 64 << 20,
 	}
@@ -53,7 +54,7 @@ func (l *Limits) fill() error {
 	}{
 		{"MessageBytes", &l.MessageBytes, d.MessageBytes}, {"MessageDots", &l.MessageDots, d.MessageDots},
 		{"MessageOps", &l.MessageOps, d.MessageOps}, {"StateBytes", &l.StateBytes, d.StateBytes},
-		{"DecodedBytes", &l.DecodedBytes, d.DecodedBytes}, {"BundleBytes", &l.BundleBytes, d.BundleBytes},
+		{"DecodedBytes", &l.DecodedBytes, d.DecodedBytes}, {"Places", &l.Places, d.Places}, {"BundleBytes", &l.BundleBytes, d.BundleBytes},
 		{"Replicas", &l.Replicas, d.Replicas}, {"NameBytes", &l.NameBytes, d.NameBytes},
 		{"Waiting", &l.Waiting, d.Waiting}, {"WaitingOrigin", &l.WaitingOrigin, d.WaitingOrigin},
 		{"WaitingBytes", &l.WaitingBytes, d.WaitingBytes},

@@ -49,6 +49,7 @@ type Runtime struct {
 	roots      map[rootKey]*Node
 	made       map[LocalDot]*Node
 	opaques    int      // opaque objects that hold something
+	places     uint64   // that the state at hand lists, see StateReader.Spend
 	loaded     []uint64 // joined ends of the states and deltas that were loaded; never changed in place
 
 	tx       txState

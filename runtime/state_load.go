@@ -113,6 +113,7 @@ type loader struct {
 
 func (r *Runtime) newLoader(h *stateHeader) *loader {
 	l := &loader{rt: r, h: h, reps: make([]Rep, len(h.ids)), listed: make(map[*Node]bool), known: len(r.replicas)}
+	r.places = 0
 	for i, id := range h.ids {
 		l.reps[i] = r.rep(id)
 	}
@@ -421,6 +422,9 @@ func (l *loader) made(d LocalDot, k *kindInfo) *Node {
 // object must have been known here before.
 func (l *loader) doubt(n *Node, known bool, err error) error {
 	r := l.rt
+	if r.overspent() {
+		return err
+	}
 	for top := n; top != nil; top = top.parent {
 		if top.class == classDot && (top.parent == nil || top.parent.opaque != nil) && (!known || r.Covers(top.dot)) {
 			r.problems = append(r.problems, Problem{Dot: r.Dot(top.dot), Object: n.String(), Err: err})
@@ -456,6 +460,9 @@ func (r *Runtime) mergeSection(n *Node, p opaquePart, ours []uint64) error {
 		return rd.err
 	}
 	if err := n.obj.Merge(rd); err != nil {
+		if r.overspent() {
+			return fmt.Errorf("object %s: %w", n, err)
+		}
 		if errors.Is(err, ErrCorrupt) || errors.Is(err, ErrInvalidOp) || errors.Is(err, ErrLimit) {
 			return fmt.Errorf("%w: object %s: %w", ErrCorrupt, n, err)
 		}
@@ -466,6 +473,9 @@ func (r *Runtime) mergeSection(n *Node, p opaquePart, ours []uint64) error {
 	}
 	return nil
 }
+
+// overspent reports whether the state that is being merged lists too many places, which is the fault of all of it.
+func (r *Runtime) overspent() bool { return r.places > uint64(r.limits.Places) }
 
 // unlisted merges the initial state into every object here that the state does not list: what it had is deleted there,
 // unless they never knew it.

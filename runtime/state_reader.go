@@ -78,6 +78,17 @@ func (r *StateReader) Base(rep Rep) uint64 {
 	return 0
 }
 
+// Spend takes n from what one state may list in places (Limits.Places), over all its objects. An object calls it before it
+// makes anything of n elements that the payload names in fewer bytes than n. It returns *LimitError if that is too many:
+// Merge must return it, and the whole state is refused.
+func (r *StateReader) Spend(n int) error {
+	rt := r.node.rt
+	if rt.places += uint64(n); rt.places > uint64(rt.limits.Places) {
+		return &LimitError{"Places", rt.places, uint64(rt.limits.Places)}
+	}
+	return nil
+}
+
 func compareRun(a, b LocalDot) int {
 	switch {
 	case a.Rep != b.Rep:
