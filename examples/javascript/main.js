@@ -20,10 +20,13 @@ const document = new Document({ text, map });
 const client = new Client(url, name, document, { token: process.env.WEFT_TOKEN });
 let quit = false;
 
+// plain is how values that JSON has no form for are shown.
+const plain = (_, v) => (v instanceof Map ? Object.fromEntries(v) : typeof v === "bigint" ? String(v) : v);
+
 function show() {
   const saved = client.saved >= document.end(document.replica);
   const { live } = client;
-  console.log(JSON.stringify({ text: String(document.text), map: Object.fromEntries(document.map.toJS()), live, saved }));
+  console.log(JSON.stringify({ text: String(document.text), map: document.map.toJS(), live, saved }, plain));
   if (quit && saved) end(0);
 }
 
