@@ -2,11 +2,13 @@
 GO       ?= go
 GOFMT     = $(shell $(GO) env GOROOT)/bin/gofmt
 FUZZTIME ?= 10s
+TIME     ?= 1m
+JOBS     ?= 2
 BENCH    ?= .
 TRACES    = $(wildcard ../shared/traces/*.json.gz)
 TARGETS   = js/wasm windows/amd64 darwin/arm64 linux/386
 
-.PHONY: test demo bench replay fuzz cross format build mutants
+.PHONY: test demo bench replay fuzz cross format build mutants soak
 
 test: format
 	$(GO) vet ./...
@@ -33,6 +35,10 @@ fuzz:
 		echo "== $$dir $$name"; \
 		$(GO) test "$$dir" -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME); \
 	done
+
+# Simulations of whole systems under faults, seed after seed, for TIME, JOBS at a time.
+soak: build
+	bin/weft simulate -for $(TIME) -jobs $(JOBS) -seed $${SEED:-1}
 
 # Faults planted all over the module, one at a time: each has to be caught by the test that the table names.
 mutants:

@@ -36,7 +36,7 @@ type command struct {
 func commands() []*command {
 	return append(serverCommands(), connectCommand, storeCommand,
 		replayCommand, conformanceCommand, inspectCommand, exportCommand, mergeCommand, diffCommand, demoCommand,
-		fuzzCommand, benchCommand)
+		fuzzCommand, simulateCommand, benchCommand)
 }
 
 // console is where a command writes to.

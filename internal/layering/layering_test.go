@@ -185,7 +185,7 @@ func TestImportsFollowTheLayers(t *testing.T) {
 
 func TestKitsAreForTests(t *testing.T) {
 	for _, s := range goFiles(t) {
-		if s.test || matchesAny(kits, s.pkg) || s.path == "cmd/weft/fuzz.go" {
+		if s.test || matchesAny(kits, s.pkg) || s.path == "cmd/weft/fuzz.go" || s.path == "cmd/weft/simulate.go" {
 			continue
 		}
 		for _, imported := range s.imports() {
