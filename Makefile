@@ -5,10 +5,11 @@ FUZZTIME ?= 10s
 TIME     ?= 1m
 JOBS     ?= 2
 BENCH    ?= .
-TRACES    = $(wildcard ../shared/traces/*.json.gz)
+TRACEDIR ?= ../shared/traces
+TRACES    = $(wildcard $(TRACEDIR)/*.json.gz)
 TARGETS   = js/wasm windows/amd64 darwin/arm64 linux/386
 
-.PHONY: test demo bench replay fuzz cross format build mutants soak
+.PHONY: test demo bench bench-peers replay fuzz cross format build mutants soak
 
 test: format
 	$(GO) vet ./...
@@ -23,6 +24,13 @@ build:
 
 bench:
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+# Weft and the libraries beside it, measured in one run; bench/README.md tells more. What cannot be installed is left out.
+bench-peers: build
+	-cd bench/js && npm install --no-audit --no-fund --no-package-lock
+	-cd bench/rust && cargo build --release
+	cd bench && $(GO) run . -weft ../bin/weft -traces $(abspath $(TRACEDIR)) $(BENCHFLAGS)
+	cd bench && $(GO) run . -traces $(abspath $(TRACEDIR)) -report ../docs/benchmarks.md
 
 # The recorded traces, where they are beside the repository: medians of five runs in CPU time.
 replay: build

@@ -1,0 +1,264 @@
+// Measures one task of one library on one trace: node --expose-gc worker.mjs PEER TASK [TRACE], one JSON line on stdout.
+// Tasks and fields are those of "weft bench". Environment: TRACES (directory of the traces), WORK (where
+// "weft bench -workloads" wrote, and where messages and saved states are kept, in WORK/PEER).
+import fs from 'node:fs'
+import zlib from 'node:zlib'
+import { again, grown, memory, sized, start } from './measure.mjs'
+
+const [peer, task, trace = ''] = process.argv.slice(2)
+const { TRACES, WORK } = process.env
+const P = (await import(`./peers/${peer}.mjs`)).default
+const line = o => console.log(JSON.stringify({ peer, task, trace, ...o }))
+const check = (ok, text) => { if (!ok) throw new Error(text) }
+
+const readTrace = () => JSON.parse(zlib.gunzipSync(fs.readFileSync(`${TRACES}/${trace}.json.gz`)))
+const edits = t => t.txns.flatMap(x => x.patches.map(([at, del, insert]) => ({ text: { at, delete: del, insert } })))
+const dir = `${WORK}/${peer}`
+fs.mkdirSync(dir, { recursive: true })
+
+function writeMessages (messages) {
+  const parts = []
+  for (const m of messages) {
+    const n = Buffer.alloc(4)
+    n.writeUInt32LE(m.length)
+    parts.push(n, m)
+  }
+  fs.writeFileSync(`${dir}/${trace}.messages`, Buffer.concat(parts))
+}
+function readMessages () {
+  const b = fs.readFileSync(`${dir}/${trace}.messages`)
+  const out = []
+  for (let i = 0; i < b.length;) {
+    const n = b.readUInt32LE(i)
+    out.push(new Uint8Array(b.subarray(i + 4, i + 4 + n)))
+    i += 4 + n
+  }
+  return out
+}
+const readState = () => new Uint8Array(fs.readFileSync(`${dir}/${trace}.state`))
+const total = messages => messages.reduce((n, m) => n + m.length, 0)
+
+function saved (h) {
+  const t = start()
+  const state = P.save(h)
+  const save = t().cpu_ms
+  return { save_ms: save, save_again_ms: again(4, () => P.save(h)), ...sized(state) }
+}
+
+// Concurrent traces: libraries may order concurrent inserts differently, which is told; the length must be right.
+function compare (t, text) {
+  if (text === t.endContent) return {}
+  check(t.kind === 'concurrent' && text.length === t.endContent.length, "the text is not the trace's")
+  return { different: true }
+}
+
+async function local (emits) {
+  const t = readTrace()
+  const ops = edits(t)
+  let messages = 0
+  let bytes = 0
+  const before = await memory()
+  const h = P.create(0, emits ? m => { messages++; bytes += m.length } : null)
+  const clock = start()
+  for (const op of ops) P.edit(h, [op])
+  const text = P.text(h)
+  const time = clock()
+  const size = await grown(before)
+  compare(t, text)
+  line({ ...time, ...size, messages, message_bytes: bytes, ...saved(h) })
+  check(ops.length > 0)
+}
+
+async function atOnce () {
+  const t = readTrace()
+  const ops = edits(t)
+  let bytes = 0
+  const before = await memory()
+  const h = P.create(0, m => { bytes += m.length })
+  const clock = start()
+  P.edit(h, ops)
+  const text = P.text(h)
+  const time = clock()
+  compare(t, text)
+  line({ ...time, ...await grown(before), messages: 1, message_bytes: bytes, ...saved(h) })
+  check(ops.length > 0)
+}
+
+// prepare writes messages and state. In a concurrent trace each agent writes where it knows exactly the ancestors.
+function prepare () {
+  const t = readTrace()
+  let sink = null
+  const replicas = Array.from({ length: t.numAgents || 1 }, (_, n) => P.create(n, m => { if (sink) sink.push(m) }))
+  const known = replicas.map(() => new Set())
+  const made = []
+  t.txns.forEach((x, i) => {
+    const agent = x.agent || 0
+    const lacks = []
+    const stack = [...x.parents || []]
+    while (stack.length) {
+      const j = stack.pop()
+      if (known[agent].has(j)) continue
+      known[agent].add(j)
+      lacks.push(j)
+      stack.push(...t.txns[j].parents)
+    }
+    sink = null // some libraries announce what others wrote, too
+    lacks.sort((a, b) => a - b)
+    const inbox = lacks.flatMap(j => made[j])
+    if (inbox.length > 1 && P.applyBatch) P.applyBatch(replicas[agent], inbox)
+    else for (const m of inbox) P.apply(replicas[agent], m)
+    sink = []
+    for (const [at, del, insert] of x.patches) P.edit(replicas[agent], [{ text: { at, delete: del, insert } }])
+    made.push(sink)
+    known[agent].add(i)
+  })
+  sink = null
+  const messages = made.flat()
+  writeMessages(messages)
+  let h = replicas[0]
+  if (t.kind === 'concurrent') {
+    h = P.create(1e6, null)
+    if (P.applyBatch) P.applyBatch(h, messages)
+    else for (const m of messages) P.apply(h, m)
+  }
+  compare(t, P.text(h))
+  fs.writeFileSync(`${dir}/${trace}.state`, P.save(h))
+  line({})
+}
+
+async function remote (batch) {
+  if (batch && !P.applyBatch) return line({ skipped: 'no such call' })
+  const t = readTrace()
+  const messages = readMessages()
+  const before = await memory()
+  const clock = start()
+  const h = P.create(1e6, null)
+  if (batch) P.applyBatch(h, messages)
+  else for (const m of messages) P.apply(h, m)
+  const text = P.text(h)
+  const time = clock()
+  const size = await grown(before)
+  line({ ...time, ...size, ...compare(t, text), messages: messages.length, message_bytes: total(messages), ...saved(h) })
+}
+
+async function load () {
+  const t = readTrace()
+  const state = readState()
+  const before = await memory()
+  const clock = start()
+  const h = P.load(1e6, state, null)
+  const text = P.text(h)
+  const time = clock()
+  const size = await grown(before)
+  const warm = again(6, () => P.text(P.load(1e6, state, null)))
+  line({ ...time, ...size, ...compare(t, text), warm_ms: warm, ...sized(state) })
+  P.text(h)
+}
+
+function first () {
+  const middle = readTrace().endContent.length >> 1
+  const state = readState()
+  let bytes = 0
+  const edit = () => {
+    const h = P.load(1e6, state, m => { bytes = m.length })
+    P.edit(h, [{ text: { at: middle, insert: 'x' } }])
+  }
+  const clock = start()
+  edit()
+  const time = clock()
+  line({ ...time, warm_ms: again(6, edit), messages: 1, message_bytes: bytes })
+}
+
+function diverge (n) {
+  if (!P.since) return line({ skipped: 'no such call' })
+  const state = readState()
+  const script = JSON.parse(fs.readFileSync(`${WORK}/delta-${trace}.json`))
+  const side = (id, ops) => {
+    const h = P.load(id, state, null)
+    const base = P.version(h)
+    for (const text of ops.slice(0, n)) P.edit(h, [{ text }])
+    return [h, base]
+  }
+  const [a, base] = side(1e6 + 1, script.a)
+  const [b] = side(1e6 + 2, script.b)
+  const clock = start()
+  const fromA = P.since(a, base)
+  const fromB = P.since(b, base)
+  P.apply(a, fromB)
+  P.apply(b, fromA)
+  const same = P.text(a) === P.text(b)
+  const time = clock()
+  check(same, 'the two differ after the exchange')
+  line({ ...time, messages: 2, message_bytes: fromA.length + fromB.length })
+}
+
+async function workload () {
+  const w = JSON.parse(fs.readFileSync(`${WORK}/${task}.json`))
+  if (!P.supports([...w.a, ...w.b || []])) return line({ skipped: 'no such type' })
+  let sink = []
+  let one = P.create(1, m => sink.push(m))
+  let other = P.create(2, m => sink.push(m))
+  const applyAll = (h, messages) => {
+    if (P.applyBatch) P.applyBatch(h, messages)
+    else for (const m of messages) P.apply(h, m)
+  }
+  let messages, time
+  if (w.shape === 'alone') {
+    messages = sink = []
+    const clock = start()
+    for (const op of w.a) P.edit(one, [op])
+    time = clock()
+    sink = []
+    for (const m of messages) P.apply(other, m)
+  } else if (w.shape === 'pair') {
+    P.edit(one, [{ text: { at: 0, insert: w.start } }])
+    const first = sink
+    sink = []
+    for (const m of first) P.apply(other, m)
+    const fromOne = []
+    const fromOther = []
+    const clock = start()
+    sink = fromOne
+    P.edit(one, w.a)
+    sink = fromOther
+    P.edit(other, w.b)
+    sink = []
+    for (const m of fromOther) P.apply(one, m)
+    for (const m of fromOne) P.apply(other, m)
+    time = clock()
+    messages = [...fromOne, ...fromOther]
+  } else {
+    messages = sink = []
+    w.a.forEach((op, i) => P.edit(P.create(10 + i, m => messages.push(m)), [op]))
+    sink = []
+    applyAll(one, messages)
+    const clock = start()
+    applyAll(other, messages)
+    time = clock()
+  }
+  check(P.text(one) === P.text(other), 'the two clients differ')
+  const clock = start()
+  const state = P.save(one)
+  const save = clock().cpu_ms
+  const counts = { messages: messages.length, message_bytes: total(messages) }
+  one = other = messages = sink = null
+  const before = await memory()
+  const parse = start()
+  const h = P.load(3, state, null)
+  const warm = parse().cpu_ms
+  line({ ...time, ...counts, save_ms: save, ...sized(state), warm_ms: warm, ...await grown(before) })
+  P.text(h)
+}
+
+switch (task) {
+  case 't1': await local(true); break
+  case 't1n': await local(false); break
+  case 't1b': await atOnce(); break
+  case 'prep': prepare(); break
+  case 't2': await remote(false); break
+  case 't2b': await remote(true); break
+  case 't4': await load(); break
+  case 'first': first(); break
+  default: task.startsWith('delta-') ? diverge(Number(task.slice(6))) : await workload()
+}
+process.exit(0)

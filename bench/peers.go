@@ -1,0 +1,115 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// peer is one library that is measured.
+type peer struct {
+	name     string
+	language string
+	needs    string // what must be there for it to be measured
+	command  func(o *options, task, trace string) []string
+	version  func() string
+	history  string // what its saved state keeps
+}
+
+func javascript(name, pkg, history string) peer {
+	return peer{
+		name: name, language: "JavaScript", needs: filepath.Join("js", "node_modules", pkg), history: history,
+		command: func(_ *options, task, trace string) []string {
+			return []string{"node", "--expose-gc", "--max-old-space-size=8192", filepath.Join("js", "worker.mjs"), name, task, trace}
+		},
+		version: func() string { return npmVersion(pkg) },
+	}
+}
+
+func wasm(name, pkg, history string) peer {
+	p := javascript(name, pkg, history)
+	p.language = "wasm in JavaScript"
+	return p
+}
+
+func rust(name, history string) peer {
+	program := filepath.Join("rust", "target", "release", name)
+	return peer{
+		name: name, language: "Rust", needs: program, history: history,
+		command: func(_ *options, task, trace string) []string { return []string{program, task, trace} },
+		version: func() string { return crateVersion(name) },
+	}
+}
+
+// peers lists ours first.
+var peers = []peer{
+	{
+		name: "weft", language: "Go", history: "none",
+		command: func(o *options, task, trace string) []string {
+			args := []string{o.weft, "bench", "-json", "-runs", "1", "-task", task, "-artifacts", filepath.Join(o.work, "weft")}
+			if trace != "" {
+				args = append(args, filepath.Join(o.traces, trace+".json.gz"))
+			}
+			return args
+		},
+		version: func() string { return "this commit" },
+	},
+	rust("diamond-types", "all but deleted text"),
+	rust("yrs", "none"),
+	rust("loro", "all"),
+	rust("automerge", "all"),
+	javascript("yjs", "yjs", "none"),
+	javascript("json-joy", "json-joy", "none"),
+	javascript("collabs", "@collabs/collabs", "none"),
+	wasm("loro-crdt", "loro-crdt", "all"),
+	wasm("automerge-js", "@automerge/automerge", "all"),
+	wasm("ywasm", "ywasm", "none"),
+}
+
+// choose returns the peers to run: those wanted, or those that are installed.
+func choose(o *options, wanted []string) (out []peer, err error) {
+	for _, p := range peers {
+		if len(wanted) > 0 && p.name != "weft" && !slices.Contains(wanted, p.name) {
+			continue
+		}
+		needs := p.needs
+		if p.name == "weft" {
+			needs = o.weft
+		}
+		if _, err := os.Stat(needs); err != nil {
+			if len(wanted) > 0 || p.name == "weft" {
+				return nil, fmt.Errorf("%s: %w", p.name, err)
+			}
+			fmt.Fprintf(os.Stderr, "bench: %s is left out: %v\n", p.name, err)
+			continue
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+func npmVersion(pkg string) string {
+	var v struct{ Version string }
+	b, err := os.ReadFile(filepath.Join("js", "node_modules", pkg, "package.json"))
+	if err != nil || json.Unmarshal(b, &v) != nil {
+		return "?"
+	}
+	return v.Version
+}
+
+// crateVersion reads what Cargo.toml pins.
+func crateVersion(name string) string {
+	b, err := os.ReadFile(filepath.Join("rust", "Cargo.toml"))
+	if err != nil {
+		return "?"
+	}
+	for line := range strings.Lines(string(b)) {
+		if k, v, ok := strings.Cut(line, "="); ok && strings.TrimSpace(k) == name {
+			return strings.Trim(strings.TrimSpace(v), `="`)
+		}
+	}
+	return "?"
+}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"os"
+	"slices"
+)
+
+// cell is what one library took for one task on one trace, over the repeats.
+type cell struct {
+	rows      []row
+	skipped   string
+	different bool
+}
+
+type key struct{ peer, task, trace string }
+
+// results holds every cell that was measured.
+type results struct {
+	cells map[key]*cell
+	rows  []row
+	names []string // peers that ran, in the order of the list
+}
+
+func readResults(path string) (*results, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	r := &results{cells: map[key]*cell{}}
+	ran := map[string]bool{}
+	for s := bufio.NewScanner(f); s.Scan(); {
+		var x row
+		if err := json.Unmarshal(s.Bytes(), &x); err != nil {
+			return nil, err
+		}
+		k := key{x.Peer, x.Task, x.Trace}
+		c := r.cells[k]
+		if c == nil {
+			c = &cell{}
+			r.cells[k] = c
+		}
+		ran[x.Peer] = true
+		if x.Skipped != "" {
+			c.skipped = x.Skipped
+			continue
+		}
+		c.different = c.different || x.Different
+		c.rows = append(c.rows, x)
+		r.rows = append(r.rows, x)
+	}
+	for _, p := range peers {
+		if ran[p.name] {
+			r.names = append(r.names, p.name)
+		}
+	}
+	return r, nil
+}
+
+// figure is the median of one field over the repeats and how far they lie apart: (greatest - least) / median.
+type figure struct {
+	median, spread float64
+	ok             bool
+}
+
+func (r *results) figure(peer, task, trace, field string) figure {
+	c := r.cells[key{peer, task, trace}]
+	if c == nil {
+		return figure{}
+	}
+	var all []float64
+	for _, x := range c.rows {
+		if v, ok := x.Figures[field]; ok {
+			all = append(all, v)
+		}
+	}
+	if len(all) == 0 || c.skipped != "" {
+		return figure{}
+	}
+	slices.Sort(all)
+	f := figure{median: all[(len(all)-1)/2], ok: true}
+	if f.median > 0 {
+		f.spread = (all[len(all)-1] - all[0]) / f.median
+	}
+	return f
+}
+
+// best returns the least median among the peers, ours left out.
+func (r *results) best(task, trace, field string) (peer string, f figure) {
+	for _, n := range r.names {
+		if n == "weft" {
+			continue
+		}
+		if x := r.figure(n, task, trace, field); x.ok && x.median > 0 && (!f.ok || x.median < f.median) {
+			peer, f = n, x
+		}
+	}
+	return peer, f
+}
