@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/seed1312cc15/weft"
 	"github.com/seed1312cc15/weft/providers/ws"
@@ -49,6 +50,14 @@ func (c *client) kill() {
 		c.cmd.Process.Kill()
 		c.cmd.Wait()
 	}
+}
+
+// wait returns the exit code; a client that does not end is killed.
+func (c *client) wait() int {
+	late := time.AfterFunc(20*time.Second, func() { c.cmd.Process.Kill() })
+	defer late.Stop()
+	c.cmd.Wait()
+	return c.cmd.ProcessState.ExitCode()
 }
 
 // script runs connect with commands on stdin.
@@ -226,7 +235,7 @@ func TestConnectWatch(t *testing.T) {
 	if line, _ := c.out.ReadString('\n'); line != `{"path":"/votes","change":"added","after":1}`+"\n" {
 		t.Error(line)
 	}
-	if err := c.cmd.Wait(); err != nil {
-		t.Error(err, c.log)
+	if code := c.wait(); code != 0 {
+		t.Error(code, c.log)
 	}
 }

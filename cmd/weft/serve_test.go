@@ -204,8 +204,8 @@ func TestServeShutdownLosesNothing(t *testing.T) {
 	s.stop()
 	s = s.again("--data", "d") // the client comes back by itself
 	client.in.Close()
-	if err := client.cmd.Wait(); err != nil {
-		t.Errorf("the client: %v\n%s", err, client.log)
+	if code := client.wait(); code != 0 {
+		t.Errorf("the client: %d\n%s", code, client.log)
 	}
 	s.prints("21", "votes")
 	s.stop()
@@ -343,8 +343,8 @@ func TestServeRevokesWhatVanished(t *testing.T) {
 	b.write("tokens", []byte("cleo-token-000004 cleo write-relay\nben-token-0000003 ben read\n"))
 	s.cmd.Process.Signal(syscall.SIGHUP)
 	for _, c := range []*client{ann, ben2} {
-		if c.cmd.Wait(); c.cmd.ProcessState.ExitCode() != 3 || !strings.Contains(c.log.String(), "FORBIDDEN") {
-			t.Errorf("after the token vanished: %v %s", c.cmd.ProcessState, c.log)
+		if code := c.wait(); code != 3 || !strings.Contains(c.log.String(), "FORBIDDEN") {
+			t.Errorf("after the token vanished: %d %s", code, c.log)
 		}
 	}
 	b.run(3, "connect", "--token-file", "ann", s.url, "doc", "status")
