@@ -131,6 +131,7 @@ func (x *Stats) fields(c *counters) []statField {
 func (s *Server) MetricsHandler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
 		x := s.Stats()
 		x.write(w)
 	})
