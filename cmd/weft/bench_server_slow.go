@@ -14,7 +14,7 @@ import (
 // Sizes of L7: what a writer types at a time, so that a client that does not read is felt, and how much such a client's system
 // takes for it.
 const (
-	slowText   = 4000
+	slowText   = 1000
 	slowBuffer = 4 << 10
 )
 
