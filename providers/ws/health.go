@@ -29,7 +29,6 @@ func (s *Server) HealthHandler() http.Handler {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.Header().Set("Cache-Control", "no-store")
-		w.Header().Set("X-Content-Type-Options", "nosniff")
 		err := s.Health()
 		s.mu.Lock()
 		why := "ok"
