@@ -41,7 +41,11 @@ func (b *box) start(args ...string) *client {
 		b.Fatal(err)
 	}
 	c.in, c.out = in, bufio.NewReader(out)
-	b.Cleanup(c.kill)
+	late := time.AfterFunc(30*time.Second, func() { c.cmd.Process.Kill() }) // it hangs, and so would the test
+	b.Cleanup(func() {
+		late.Stop()
+		c.kill()
+	})
 	return c
 }
 
@@ -52,10 +56,8 @@ func (c *client) kill() {
 	}
 }
 
-// wait returns the exit code; a client that does not end is killed.
+// wait returns the exit code.
 func (c *client) wait() int {
-	late := time.AfterFunc(20*time.Second, func() { c.cmd.Process.Kill() })
-	defer late.Stop()
 	c.cmd.Wait()
 	return c.cmd.ProcessState.ExitCode()
 }

@@ -289,6 +289,8 @@ sha256:%x cleo write-own prefix=do
 narrow-token-0004 dan write-relay prefix=other/
 none-token-000005 eve none
 expired-token-006 fay write-relay expires=2020-01-01T00:00:00Z
+demoted-token-009 gus write-relay prefix=d expires=2020-01-01T00:00:00Z
+demoted-token-009 gus read
 - guest read
 `, sha256.Sum256([]byte("reader-token-0003")), sha256.Sum256([]byte("own-token-cleo-07"))))
 	s := b.serve("--data", "d", "--auth-token-file", "tokens", "--log", "json", "--log-level", "debug")
@@ -300,6 +302,7 @@ expired-token-006 fay write-relay expires=2020-01-01T00:00:00Z
 		{"writer-token-0001", 0, ""}, {"own-token-00000002", 0, ""}, {"own-token-cleo-07", 0, ""},
 		{"reader-token-0003", 3, "READ_ONLY"}, {"", 3, "READ_ONLY"}, {"narrow-token-0004", 3, "FORBIDDEN"},
 		{"none-token-000005", 3, "FORBIDDEN"}, {"expired-token-006", 3, "UNAUTHENTICATED"}, {"wrong-token-00008", 3, "UNAUTHENTICATED"},
+		{"demoted-token-009", 3, "READ_ONLY"},
 	} {
 		args := []string{"connect", "--timeout", "20s"}
 		if c.token != "" {
@@ -347,6 +350,7 @@ func TestServeRevokesWhatVanished(t *testing.T) {
 			t.Errorf("after the token vanished: %d %s", code, c.log)
 		}
 	}
+	s.logged(`msg="weft: principal revoked" principal=ann`)
 	b.run(3, "connect", "--token-file", "ann", s.url, "doc", "status")
 	b.write("cleo", []byte("cleo-token-000004"))
 	b.run(0, "connect", "--token-file", "cleo", "--wait", "synced", s.url, "doc", "set", "x", "1")
