@@ -13,6 +13,9 @@ import (
 	"time"
 )
 
+// benchServerCommand is the load generator. bench_server_child.go has the server that it starts, bench_server_peer.go a light
+// client, bench_server_tape.go what arrives and when; the scenarios are in bench_server_rooms.go (L2, L3) and in files named
+// after what they do: idle (L1), open (L4, L5), presence (L6), slow (L7), store (L8).
 var benchServerCommand = &command{
 	name:  "bench-server",
 	args:  "",
@@ -25,9 +28,6 @@ there are two. Updates are sent at scheduled times, whether or not the server ke
 Most clients are light: they speak the protocol, write real updates of a document of their own, and check what arrives byte
 by byte against what others got; but only a sample of them keeps whole replicas. These must be equal in the end, and equal
 to what a client gets that comes then.
-
-bench_server.go has the command, bench_server_child.go the server, bench_server_peer.go a light client, bench_server_tape.go
-what arrives; the scenarios are in the files named after them.
 
 scenarios:
 ` + scenarioList() + `
