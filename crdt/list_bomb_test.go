@@ -128,7 +128,7 @@ func TestPlaceBombs(t *testing.T) {
 
 // TestObjectBombs applies messages and states that make many objects: each needs a byte at least, and costs a bounded amount.
 func TestObjectBombs(t *testing.T) {
-	const n, each = 20_000, 1200
+	const n, each = 20_000, 2500 // 800 without the race detector
 	a, la := newTexts(t, 1)
 	sent := collect(a)
 	insert := func(payload string, dots int) []byte {

@@ -215,9 +215,6 @@ func (st *objectListState) Apply(op *runtime.Op) error {
 func (st *objectListState) applyInsert(op *runtime.Op, head byte) error {
 	o := readOrigin(op, head)
 	kind := op.Kind("kind")
-	if op.Dots > op.Len() && op.Err() == nil {
-		op.Fail("arguments", runtime.ErrCorrupt)
-	}
 	var given []givenArgs
 	for k := 0; k < op.Dots && op.Err() == nil; k++ {
 		if args := op.Bytes("arguments"); len(args) > 0 {
