@@ -9,7 +9,7 @@ TRACEDIR ?= ../shared/traces
 TRACES    = $(wildcard $(TRACEDIR)/*.json.gz)
 TARGETS   = js/wasm windows/amd64 darwin/arm64 linux/386
 
-.PHONY: test demo bench bench-peers replay fuzz cross format build mutants soak
+.PHONY: test demo bench bench-peers bench-check replay fuzz cross format build mutants soak
 
 test: format
 	$(GO) vet ./...
@@ -31,6 +31,11 @@ bench-peers: build
 	-cd bench/rust && cargo build --release
 	cd bench && $(GO) run . -weft ../bin/weft -traces $(abspath $(TRACEDIR)) $(BENCHFLAGS)
 	cd bench && $(GO) run . -traces $(abspath $(TRACEDIR)) -report ../docs/benchmarks.md
+
+# Fails on a loss of more than 10 % against bench/baseline.json, in CPU time as a multiple of a reference loop, or in bytes.
+# To accept new figures, remove that file and run it twice.
+bench-check: build
+	bin/weft bench -check bench/baseline.json -runs 9
 
 # The recorded traces, where they are beside the repository: medians of five runs in CPU time.
 replay: build

@@ -24,6 +24,7 @@ func main() {
 	flag.StringVar(&o.work, "work", "work", "`directory` for messages, states and results")
 	flag.IntVar(&o.repeats, "repeats", 3, "measure each `N` times")
 	flag.DurationVar(&o.timeout, "timeout", 20*time.Second, "end a process after this much CPU `time`; four times as much to write a trace")
+	flag.BoolVar(&o.more, "append", false, "add to what was measured before")
 	report := flag.String("report", "", "only write the tables to `FILE`, and the drawings beside it, from what was measured before")
 	flag.Parse()
 	if err := start(&o, *traces, *names, *peers, *tasks, *report); err != nil {
@@ -39,6 +40,7 @@ type options struct {
 	peers              []peer
 	repeats            int
 	timeout            time.Duration
+	more               bool
 }
 
 func start(o *options, traces, names, peers, tasks, report string) (err error) {
@@ -47,7 +49,7 @@ func start(o *options, traces, names, peers, tasks, report string) (err error) {
 			return err
 		}
 	}
-	o.traces, o.names = traces, strings.Split(names, ",")
+	o.traces, o.names = traces, strings.FieldsFunc(names, func(r rune) bool { return r == ',' })
 	if report != "" {
 		return writeReport(o, report)
 	}

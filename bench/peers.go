@@ -62,6 +62,7 @@ var peers = []peer{
 	rust("loro", "all"),
 	rust("automerge", "all"),
 	javascript("yjs", "yjs", "none"),
+	javascript("yjs-v2", "yjs", "none"),
 	javascript("json-joy", "json-joy", "none"),
 	javascript("collabs", "@collabs/collabs", "none"),
 	wasm("loro-crdt", "loro-crdt", "all"),

@@ -62,7 +62,11 @@ func run(o *options) error {
 	if out, err := exec.Command(o.weft, args...).CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, out)
 	}
-	f, err := os.Create(filepath.Join(o.work, "results.jsonl"))
+	mode := os.O_CREATE | os.O_WRONLY | os.O_TRUNC
+	if o.more {
+		mode = os.O_CREATE | os.O_WRONLY | os.O_APPEND
+	}
+	f, err := os.OpenFile(filepath.Join(o.work, "results.jsonl"), mode, 0o644)
 	if err != nil {
 		return err
 	}

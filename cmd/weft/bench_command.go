@@ -39,6 +39,9 @@ Tasks without a trace (B1 to B3 are those of the public dmonad/crdt-benchmarks, 
 "B1", "B2", "B3" and "M" mean all of theirs. In these, message_bytes are of all messages, save_ms the encoding, warm_ms the
 loading of the saved state, heap_bytes what the loaded replica takes.
 
+-check measures some tasks as multiples of a reference loop that runs in turn with them, so that the speed of the machine
+does not matter, and compares these and the bytes with what they were.
+
 Without -task the tasks of the traces given run, or those without a trace if none is given.`,
 	setup: func(fs *flag.FlagSet) func(*console, []string) error {
 		var o benchOptions
@@ -47,6 +50,7 @@ Without -task the tasks of the traces given run, or those without a trace if non
 		fs.BoolVar(&o.processes, "processes", false, "each task and run in a process of its own")
 		fs.StringVar(&o.artifacts, "artifacts", "", "keep messages and saved states in `DIR`, and read them there")
 		fs.StringVar(&o.workloads, "workloads", "", "only write what the tasks do as JSON into `DIR`, for programs that measure other libraries")
+		fs.StringVar(&o.baseline, "check", "", "compare with the baseline in `FILE` and fail on a loss of more than 10 %; without the file, write it")
 		return func(c *console, args []string) error {
 			if *tasks != "" {
 				o.tasks = strings.Split(*tasks, ",")
@@ -61,6 +65,7 @@ type benchOptions struct {
 	runs                 int
 	processes            bool
 	artifacts, workloads string
+	baseline             string
 }
 
 // benchJob is one task on one trace.
@@ -73,6 +78,9 @@ type benchJob struct {
 func bench(c *console, o benchOptions, paths []string) error {
 	if o.runs < 1 {
 		return usage("-runs must be at least 1")
+	}
+	if o.baseline != "" {
+		return checkBaseline(c, o.baseline, o.runs)
 	}
 	if o.workloads != "" {
 		return writeWorkloads(c, o.workloads, paths)

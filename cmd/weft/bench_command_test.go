@@ -154,3 +154,21 @@ func TestMediansOfRuns(t *testing.T) {
 		t.Errorf("%+v", m)
 	}
 }
+
+func TestBaselineAllowsTenPercent(t *testing.T) {
+	was := baseline{Times: map[string]float64{"t1": 2, "M1": 1}, Bytes: map[string]int{"t1 messages": 1000, "t1 state": 500}}
+	for _, c := range []struct {
+		t1, m1 float64
+		bytes  int
+		want   string
+	}{
+		{2.1, 0.5, 1050, ""}, {2.3, 1, 1000, "1 figure"}, {2.3, 1.2, 1000, "2 figures"}, {2, 1, 1200, "1 figure"},
+	} {
+		now := baseline{Times: map[string]float64{"t1": c.t1, "M1": c.m1}, Bytes: map[string]int{"t1 messages": c.bytes, "t1 state": 500}}
+		var out bytes.Buffer
+		err := was.compare(&console{out: &out}, now)
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.HasPrefix(err.Error(), c.want)) {
+			t.Errorf("%+v: %v, want %q; %s", c, err, c.want, out.String())
+		}
+	}
+}
