@@ -1,0 +1,2 @@
+import { v2 } from './yjs.mjs'
+export default v2
