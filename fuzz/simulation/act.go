@@ -16,7 +16,7 @@ func (w *world) start() {
 		all := schemas()
 		w.docs = append(w.docs, &document{i, fmt.Sprintf("doc%d", i), all[w.upTo(len(all)-1)]})
 	}
-	bad := len(w.docs) > 0 && w.opt.Servers == 1 && w.chance(5)
+	bad := len(w.docs) > 0 && w.opt.Servers == 1 && w.chance(3)
 	for i := range w.opt.Servers {
 		s := &server{process: process{w: w, name: fmt.Sprintf("s%d", i), disk: newDisk(w)}, index: i, numbered: bad || w.chance(2)}
 		s.history = w.history()

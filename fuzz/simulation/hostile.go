@@ -1,6 +1,8 @@
 package simulation
 
 import (
+	"github.com/fxamacker/cbor/v2"
+
 	"github.com/seed1312cc15/weft/providers"
 	"github.com/seed1312cc15/weft/runtime"
 	"github.com/seed1312cc15/weft/vclock"
@@ -15,10 +17,26 @@ type hostile struct {
 	process
 	id  vclock.Replica
 	end *end
+	way int // what it does on this connection
 }
+
+// Ways to do harm; others lie about transactions.
+const (
+	garbage = iota
+	changed
+	twice
+)
 
 func newHostile(w *world) *hostile {
 	return &hostile{process: process{w: w, name: hostileName, alive: true}, id: w.replica()}
+}
+
+// forget gives mallory another ID when a server has lost what was not durable. A session that catches up by clock is told of such
+// transactions too: others under their dots, in the server that comes back, are seen by nobody as what they are.
+func (w *world) forget() {
+	if w.hostile != nil {
+		w.hostile.id = w.replica()
+	}
 }
 
 func (h *hostile) act() {
@@ -26,22 +44,25 @@ func (h *hostile) act() {
 	s := w.servers[0]
 	if h.end == nil || h.end.lost {
 		if s.alive {
+			h.way = w.upTo(3)
 			h.end = w.connect(h, s).ends[0]
 		}
 		return
 	}
-	switch w.upTo(9) {
-	case 0, 1:
+	switch {
+	case w.chance(12):
+		w.sever(h.end.conn)
+	case h.way == garbage:
 		f := make([]byte, 1+w.upTo(60))
 		w.Read(f)
 		h.put(f)
-	case 2, 3:
+	case h.way == changed:
 		if f, ok := h.end.mux.Next(); ok {
 			f[w.upTo(len(f)-1)] ^= 1 << w.upTo(7)
 			h.put(f)
 		}
-	case 4:
-		w.sever(h.end.conn)
+	default:
+		w.pump(h.end.conn, 8)
 	}
 }
 
@@ -59,6 +80,10 @@ func (h *hostile) put(f []byte) {
 func (h *hostile) event(e *end, ev providers.Event) {
 	w := h.w
 	switch ev := ev.(type) {
+	case providers.Opened:
+		if h.way == twice {
+			h.again(w.doc(ev.Document), ev.Channel)
+		}
 	case providers.Admitted:
 		for _, doc := range w.docs {
 			if rt := h.liar(doc); rt != nil {
@@ -70,6 +95,28 @@ func (h *hostile) event(e *end, ev providers.Event) {
 	case providers.Ended:
 		h.end = nil
 	}
+}
+
+// again sends a transaction under the first dots of its own replica, another one each time.
+func (h *hostile) again(doc *document, channel uint64) {
+	w := h.w
+	rt, edit, err := doc.schema.open(&runtime.Options{Replica: h.id, Now: h.now, Rand: w})
+	if err == nil {
+		err = rt.Transact(func(tx runtime.Tx) error { _, err := edit(w.rng, tx); return err })
+	}
+	messages, _ := rt.MessagesSince(nil)
+	if err != nil || len(messages) == 0 {
+		return
+	}
+	packed, err := new(runtime.Packer).Append(nil, messages[0])
+	if err != nil {
+		w.fail("mallory: %v", err)
+	}
+	frame, err := cbor.Marshal([]any{providers.FrameFresh, channel, packed})
+	if err != nil {
+		w.fail("mallory: %v", err)
+	}
+	h.put(frame)
 }
 
 // liar returns a replica with transactions under dots that are used already, its own or those of somebody else.

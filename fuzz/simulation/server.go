@@ -77,6 +77,7 @@ func (s *server) kill() {
 		}
 	}
 	s.disk.crash()
+	s.w.forget()
 	s.life++
 	s.rooms = make([]*room, len(s.w.docs))
 	s.again = s.w.now.Add(time.Duration(s.w.upTo(2000)) * time.Millisecond)
@@ -148,6 +149,7 @@ func (r *room) fail(err error) {
 	}
 	r.server.w.trace("%s: %s ends: %v", r.server.name, r.doc.name, err)
 	r.server.rooms[r.doc.index] = nil
+	r.server.w.forget()
 	r.sessions(func(e *end, s *providers.Session) {
 		if e.mesh {
 			e.mux.End(providers.CodeGoingAway, "the store failed")
