@@ -335,8 +335,10 @@ func (c *connection) control() bool {
 func (c *connection) work() {
 	defer c.run.tasks.Done()
 	var deadline time.Time
-	for more := true; more; {
-		deadline, more = c.collect()
+	sent := 0
+	for n, more := 0, true; more; {
+		n, deadline, more = c.collect()
+		sent += n
 		if err := c.send(); err != nil {
 			break
 		}
@@ -344,6 +346,9 @@ func (c *connection) work() {
 	c.run.Lock()
 	defer c.run.Unlock()
 	c.run.state = runIdle
+	if sent == 0 {
+		c.run.flushed = time.Time{} // nothing went out: what comes next need not wait for company
+	}
 	switch {
 	case c.run.dead:
 	case c.run.again:
@@ -355,8 +360,7 @@ func (c *connection) work() {
 }
 
 // collect takes frames from the Mux until a write is full or there are none; more: there may be others.
-func (c *connection) collect() (deadline time.Time, more bool) {
-	n := 0
+func (c *connection) collect() (n int, deadline time.Time, more bool) {
 	c.wire.cork(true)
 	defer c.wire.cork(false)
 	over := c.step(func() {
@@ -382,7 +386,7 @@ func (c *connection) collect() (deadline time.Time, more bool) {
 	if over && !more {
 		c.closing()
 	}
-	return deadline, more
+	return n, deadline, more
 }
 
 // closing writes the close frame: code and reason of the end.
