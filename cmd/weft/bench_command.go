@@ -39,6 +39,10 @@ Tasks without a trace (B1 to B3 are those of the public dmonad/crdt-benchmarks, 
 "B1", "B2", "B3" and "M" mean all of theirs. In these, message_bytes are of all messages, save_ms the encoding, warm_ms the
 loading of the saved state, heap_bytes what the loaded replica takes.
 
+-growth measures what happens at 1, 10 and 100 times the document length, tombstones, replicas, keys, objects, history and
+offline edits; its last column is the steepest growth of the row's figures since the row above over that of n log n: above 1
+(and beyond noise) something grows faster than that.
+
 -check measures some tasks as multiples of a reference loop that runs in turn with them, so that the speed of the machine
 does not matter, and compares these and the bytes with what they were.
 
@@ -51,6 +55,7 @@ Without -task the tasks of the traces given run, or those without a trace if non
 		fs.StringVar(&o.artifacts, "artifacts", "", "keep messages and saved states in `DIR`, and read them there")
 		fs.StringVar(&o.workloads, "workloads", "", "only write what the tasks do as JSON into `DIR`, for programs that measure other libraries")
 		fs.StringVar(&o.baseline, "check", "", "compare with the baseline in `FILE` and fail on a loss of more than 10 %; without the file, write it")
+		fs.BoolVar(&o.growth, "growth", false, "measure how time, bytes and memory grow with the size of the work")
 		return func(c *console, args []string) error {
 			if *tasks != "" {
 				o.tasks = strings.Split(*tasks, ",")
@@ -66,6 +71,7 @@ type benchOptions struct {
 	processes            bool
 	artifacts, workloads string
 	baseline             string
+	growth               bool
 }
 
 // benchJob is one task on one trace.
@@ -78,6 +84,9 @@ type benchJob struct {
 func bench(c *console, o benchOptions, paths []string) error {
 	if o.runs < 1 {
 		return usage("-runs must be at least 1")
+	}
+	if o.growth {
+		return benchGrowth(c)
 	}
 	if o.baseline != "" {
 		return checkBaseline(c, o.baseline, o.runs)

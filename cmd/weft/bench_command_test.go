@@ -172,3 +172,27 @@ func TestBaselineAllowsTenPercent(t *testing.T) {
 		}
 	}
 }
+
+func TestGrowthsMakeTheSameDocumentAgain(t *testing.T) {
+	for _, g := range growths {
+		p, err := g.measure(1000)
+		if err != nil {
+			t.Errorf("%s: %v", g.name, err)
+		}
+		if p.SaveBytes == 0 || p.BuildMS <= 0 {
+			t.Errorf("%s: %+v", g.name, p)
+		}
+	}
+}
+
+func TestGrowthAgainstNLogN(t *testing.T) {
+	before := growthPoint{Size: 1000, BuildMS: 10, SaveMS: 0.1, SaveBytes: 100_000}
+	linear := growthPoint{Size: 10_000, BuildMS: 100, SaveMS: 1, SaveBytes: 1_000_000}
+	if w := linear.against(&before); w >= 1 {
+		t.Errorf("linear growth: %.2f, want below 1", w)
+	}
+	square := growthPoint{Size: 10_000, BuildMS: 1000, SaveMS: 1, SaveBytes: 1_000_000}
+	if w := square.against(&before); w < 5 {
+		t.Errorf("quadratic growth: %.2f, want 7.5", w)
+	}
+}
