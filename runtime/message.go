@@ -387,7 +387,10 @@ func (r *Runtime) appendObjectRef(b []byte, n *Node, last bool, i int, t *object
 	return append(b, n.key...)
 }
 
-const slabSize = 16 << 10
+const (
+	slabSize  = 16 << 10
+	firstSlab = 1 << 10
+)
 
 // intoSlab copies a message into memory that is never written again. Small messages share blocks, so that an edit does
 // not cost an allocation of its own.
@@ -399,7 +402,8 @@ func (r *Runtime) intoSlab(content []byte) []byte {
 		if need > slabSize/8 {
 			return append(append(make([]byte, 0, need), h...), content...)
 		}
-		r.slab = make([]byte, 0, slabSize)
+		// A document that hardly changes, of which a server may have thousands, starts small.
+		r.slab = make([]byte, 0, min(slabSize, max(firstSlab, 2*cap(r.slab), need)))
 	}
 	at := len(r.slab)
 	r.slab = r.slab[:at+need]
