@@ -21,9 +21,6 @@ func (r *results) plots(names []string, dir string) error {
 	if trace == "" {
 		return nil
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
 	for _, p := range []struct {
 		file, title string
 		columns     []column

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"os"
@@ -16,31 +17,38 @@ import (
 type column struct {
 	title, task, field, by string
 	unit                   func(float64) string
+	own                    string // the task whose figure is ours, if another
+	ownField               string // and the field
+	historyless            bool   // only peers whose saved state keeps no history are looked at
 }
 
 var (
 	timesSequential = []column{
-		{"local", "t1", "cpu_ms", "", ms}, {"local, no messages", "t1n", "cpu_ms", "", ms}, {"in one transaction", "t1b", "cpu_ms", "", ms},
-		{"remote", "t2", "cpu_ms", "", ms}, {"remote, batch", "t2b", "cpu_ms", "", ms}, {"save", "t1", "save_ms", "", ms},
-		{"load, read", "t4", "cpu_ms", "", ms}, {"again", "t4", "warm_ms", "", ms}, {"load, edit", "first", "cpu_ms", "", ms},
-		{"again", "first", "warm_ms", "", ms},
+		col("local", "t1", "cpu_ms", "", ms), col("local, no messages", "t1n", "cpu_ms", "", ms), col("in one transaction", "t1b", "cpu_ms", "", ms),
+		col("remote", "t2", "cpu_ms", "", ms), col("remote, batch", "t2b", "cpu_ms", "", ms), col("save", "t1", "save_ms", "", ms),
+		col("load, read", "t4", "cpu_ms", "", ms), col("again", "t4", "warm_ms", "", ms), col("load, edit", "first", "cpu_ms", "", ms),
+		col("again", "first", "warm_ms", "", ms),
 	}
 	timesConcurrent = []column{
-		{"merge, one by one", "t2", "cpu_ms", "", ms}, {"merge, batch", "t2b", "cpu_ms", "", ms}, {"save", "t2", "save_ms", "", ms},
-		{"load, read", "t4", "cpu_ms", "", ms}, {"again", "t4", "warm_ms", "", ms}, {"load, edit", "first", "cpu_ms", "", ms},
-		{"again", "first", "warm_ms", "", ms},
+		col("merge, one by one", "t2", "cpu_ms", "", ms), col("merge, batch", "t2b", "cpu_ms", "", ms), col("save", "t2", "save_ms", "", ms),
+		col("load, read", "t4", "cpu_ms", "", ms), col("again", "t4", "warm_ms", "", ms), col("load, edit", "first", "cpu_ms", "", ms),
+		col("again", "first", "warm_ms", "", ms),
 	}
 	sizes = []column{
-		{"message, average", "t2", "message_bytes", "messages", average}, {"saved state", "t4", "save_bytes", "", whole},
-		{"gzip", "t4", "save_gzip", "", whole}, {"heap after local", "t1", "heap_bytes", "", kib}, {"heap after remote", "t2", "heap_bytes", "", kib},
-		{"heap after load", "t4", "heap_bytes", "", kib}, {"resident after load", "t4", "rss_bytes", "", kib},
+		col("message, average", "t2", "message_bytes", "messages", average), col("saved state", "t4", "save_bytes", "", whole),
+		col("gzip", "t4", "save_gzip", "", whole), col("heap after local", "t1", "heap_bytes", "", kib), col("heap after remote", "t2", "heap_bytes", "", kib),
+		col("heap after load", "t4", "heap_bytes", "", kib), col("resident after load", "t4", "rss_bytes", "", kib),
 	}
 	deltaTimes, deltaBytes = deltas("cpu_ms", ms), deltas("message_bytes", whole)
 )
 
+func col(title, task, field, by string, unit func(float64) string) column {
+	return column{title: title, task: task, field: field, by: by, unit: unit}
+}
+
 func deltas(field string, unit func(float64) string) (out []column) {
 	for _, n := range []string{"10", "100", "1000", "10000", "100000"} {
-		out = append(out, column{n, "delta-" + n, field, "", unit})
+		out = append(out, col(n, "delta-"+n, field, "", unit))
 	}
 	return out
 }
@@ -70,9 +78,13 @@ func kib(v float64) string     { return whole(v / 1024) }
 
 // of returns the figure of one peer in a column.
 func (c *column) of(r *results, peer, trace string) figure {
-	f := r.figure(peer, c.task, trace, c.field)
+	task, field := c.task, c.field
+	if peer == "weft" {
+		task, field = cmp.Or(c.own, task), cmp.Or(c.ownField, field)
+	}
+	f := r.figure(peer, task, trace, field)
 	if c.by != "" && f.ok {
-		d := r.figure(peer, c.task, trace, c.by)
+		d := r.figure(peer, task, trace, c.by)
 		f.ok = d.ok && d.median > 0
 		f.median /= max(d.median, 1)
 	}
@@ -84,6 +96,9 @@ func (c *column) ahead(r *results, trace string) (ratio float64, peer string, ok
 	own := c.of(r, "weft", trace)
 	var least figure
 	for _, n := range r.names {
+		if c.historyless && !historyless(n) {
+			continue
+		}
 		if f := c.of(r, n, trace); n != "weft" && f.ok && f.median > 0 && (!least.ok || f.median < least.median) {
 			peer, least = n, f
 		}
@@ -92,6 +107,10 @@ func (c *column) ahead(r *results, trace string) (ratio float64, peer string, ok
 		return 0, peer, false
 	}
 	return least.median / own.median, peer, true
+}
+
+func historyless(name string) bool {
+	return slices.ContainsFunc(peers, func(p peer) bool { return p.name == name && p.history == "none" })
 }
 
 func times(ratio float64) string {
@@ -163,10 +182,19 @@ func writeReport(o *options, path string) error {
 		}
 	}
 	r.workloads(&b)
+	dir := strings.TrimSuffix(path, ".md")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	if points, err := readGrowth(o); err == nil {
+		if err := growthTable(&b, points, dir); err != nil {
+			return err
+		}
+	}
 	if err := os.WriteFile(path, []byte(strings.TrimSpace(b.String())+"\n"), 0o644); err != nil {
 		return err
 	}
-	return r.plots(o.names, strings.TrimSuffix(path, ".md"))
+	return r.plots(o.names, dir)
 }
 
 func (r *results) trace(b *strings.Builder, trace string) {
@@ -187,6 +215,10 @@ func (r *results) trace(b *strings.Builder, trace string) {
 		fmt.Fprint(b, "Bytes of both:\n\n")
 		r.table(b, trace, deltaBytes)
 	}
+	if f := r.figure("weft", "t2", trace, "link_bytes"); f.ok {
+		fmt.Fprintf(b, "On a link, which says what repeats only once, a message of Weft's takes %.1f bytes on average.\n\n",
+			f.median/r.figure("weft", "t2", trace, "messages").median)
+	}
 	for _, n := range r.names {
 		if x := r.cells[key{n, "t2", trace}]; x != nil && x.different {
 			fmt.Fprintf(b, "%s has another order of concurrent inserts than the trace's.\n", n)
@@ -202,9 +234,9 @@ func (r *results) workloads(b *strings.Builder) {
 	}
 	fmt.Fprint(b, "## Workloads B1 to B3 and M\n\n`weft help bench` says what each is. 6,000 operations, or 1,540 clients.\n\n")
 	for _, c := range []column{
-		{"Time, ms", "", "cpu_ms", "", ms}, {"Bytes of a message, average", "", "message_bytes", "messages", average},
-		{"Bytes of the saved state", "", "save_bytes", "", whole}, {"Saving, ms", "", "save_ms", "", ms}, {"Loading, ms", "", "warm_ms", "", ms},
-		{"Heap of the loaded document, KiB (below 1,000 the JavaScript figures are noise)", "", "heap_bytes", "", kib},
+		col("Time, ms", "", "cpu_ms", "", ms), col("Bytes of a message, average", "", "message_bytes", "messages", average),
+		col("Bytes of the saved state", "", "save_bytes", "", whole), col("Saving, ms", "", "save_ms", "", ms), col("Loading, ms", "", "warm_ms", "", ms),
+		col("Heap of the loaded document, KiB (below 1,000 the JavaScript figures are noise)", "", "heap_bytes", "", kib),
 	} {
 		fmt.Fprintf(b, "%s:\n\n| |", c.title)
 		for _, n := range r.names {
@@ -235,7 +267,16 @@ func (r *results) workloads(b *strings.Builder) {
 func summaryColumns() []column {
 	all := append(slices.Clone(timesSequential), timesConcurrent[0], timesConcurrent[1])
 	all = append(all, sizes[:6]...)
-	return append(all, column{"delta, 1,000 edits", "delta-1000", "cpu_ms", "", ms}, column{"delta, 1,000 edits, bytes", "delta-1000", "message_bytes", "", whole})
+	for _, c := range sizes[1:3] {
+		c.title, c.historyless = c.title+", of those without history", true
+		all = append(all, c)
+	}
+	alone := sizes[3]
+	alone.title, alone.own = "heap after local, ours without history", "t1h"
+	link := sizes[0]
+	link.title, link.ownField = "message, ours as links carry it", "link_bytes"
+	all = append(all, alone, link)
+	return append(all, col("delta, 1,000 edits", "delta-1000", "cpu_ms", "", ms), col("delta, 1,000 edits, bytes", "delta-1000", "message_bytes", "", whole))
 }
 
 // summary writes, for each figure and trace, how far ahead of the best peer Weft is.
@@ -295,11 +336,11 @@ func (r *results) introduce(b *strings.Builder) {
 		"Node "+said("node", "--version"), said("rustc", "--version"))
 	fmt.Fprintf(b, "Load average of the machine meanwhile: %.1f to %.1f, median %.1f; above the number of cores, others had it too.\n\n",
 		loads[0], loads[len(loads)-1], loads[len(loads)/2])
-	fmt.Fprintf(b, "Every figure is the median of %d runs, each in a process of its own, the libraries in turn; ± is half the distance of the slowest "+
+	fmt.Fprintf(b, "Every figure is the median of up to %d runs, each in a process of its own, the libraries in turn; ± is half the distance of the slowest "+
 		"and the fastest. Times are CPU time: of the whole process for Weft, its garbage collector included, and for Rust; of the main thread "+
 		"for JavaScript, whose collector and compiler partly work in other threads. The first time in a process includes compiling in JavaScript, "+
 		"*again* does not. Heap is what is live after collection (for Rust what malloc has given out; for wasm its memory, which never shrinks). A "+
-		"dash is what a library does not offer or what was not measured; *over* says that a process was ended.\n\n", repeats)
+		"What took more than 4 s was measured once. A dash is what a library does not offer or what was not measured; *over* says that a process was ended.\n\n", repeats)
 	fmt.Fprint(b, "| library | version | in | history in the saved state |\n| :-- | :-- | :-- | :-- |\n")
 	for _, p := range peers {
 		if slices.Contains(r.names, p.name) {
@@ -309,7 +350,7 @@ func (r *results) introduce(b *strings.Builder) {
 	fmt.Fprint(b, "\nLeft out: automerge-go (an older automerge through cgo) and Yorkie's document, which this harness does not have")
 	for _, p := range peers {
 		if !slices.Contains(r.names, p.name) {
-			fmt.Fprintf(b, "; %s, which was not installed", p.name)
+			fmt.Fprintf(b, "; %s, which was not run", p.name)
 		}
 	}
 	fmt.Fprint(b, ".\n\n![time](benchmarks/time.svg)\n![bytes](benchmarks/bytes.svg)\n![memory](benchmarks/memory.svg)\n\n")

@@ -12,6 +12,10 @@ const line = o => console.log(JSON.stringify({ peer, task, trace, ...o }))
 const check = (ok, text) => { if (!ok) throw new Error(text) }
 
 const readTrace = () => JSON.parse(zlib.gunzipSync(fs.readFileSync(`${TRACES}/${trace}.json.gz`)))
+const readEnd = () => { // nothing of the trace that measuring memory could see go
+  const { kind, endContent } = readTrace()
+  return { kind, endContent: Buffer.from(endContent).toString() }
+}
 const edits = t => t.txns.flatMap(x => x.patches.map(([at, del, insert]) => ({ text: { at, delete: del, insert } })))
 const dir = `${WORK}/${peer}`
 fs.mkdirSync(dir, { recursive: true })
@@ -128,7 +132,7 @@ function prepare () {
 
 async function remote (batch) {
   if (batch && !P.applyBatch) return line({ skipped: 'no such call' })
-  const t = readTrace()
+  const t = readEnd()
   const messages = readMessages()
   const before = await memory()
   const clock = start()
@@ -142,7 +146,7 @@ async function remote (batch) {
 }
 
 async function load () {
-  const t = readTrace()
+  const t = readEnd()
   const state = readState()
   const before = await memory()
   const clock = start()

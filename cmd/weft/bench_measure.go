@@ -30,6 +30,7 @@ type measurement struct {
 
 	Messages     int `json:"messages,omitempty"`
 	MessageBytes int `json:"message_bytes,omitempty"`
+	LinkBytes    int `json:"link_bytes,omitempty"` // the same messages, each by itself, as a link carries them
 
 	SaveMS      float64 `json:"save_ms,omitempty"`       // CPU time of the first save
 	SaveAgainMS float64 `json:"save_again_ms,omitempty"` // and of later ones with no edit between

@@ -182,6 +182,14 @@ func (t *traceTask) remote(bundled bool) (m measurement, err error) {
 	for _, b := range messages {
 		m.MessageBytes += len(b)
 	}
+	packer := runtime.Packer{Split: true}
+	for _, b := range messages {
+		packed, err := packer.Append(nil, b)
+		if err != nil {
+			return m, err
+		}
+		m.LinkBytes += len(packed)
+	}
 	if bundled {
 		b, err := runtime.Bundle(messages)
 		if err != nil {
