@@ -3,6 +3,7 @@ package providers
 import (
 	"encoding/binary"
 	"hash/crc64"
+	"slices"
 
 	"github.com/seed1312cc15/weft/runtime"
 	"github.com/seed1312cc15/weft/vclock"
@@ -142,6 +143,18 @@ func (l *leading) plan(s *Session) {
 		l.place, l.state, l.ms = s.opt.Log.now()
 		l.at, l.target = l.place.number, 0
 	}
+}
+
+// durable leaves out the messages that are not durable: the log tells them when they are. What a crash takes back nobody has
+// heard of then, so that nothing else can take its dots.
+func (l *leading) durable(s *Session, ms [][]byte) [][]byte {
+	if !l.on || s.opt.Durable == nil {
+		return ms
+	}
+	return slices.DeleteFunc(ms, func(m []byte) bool {
+		info, err := runtime.Inspect(m)
+		return err == nil && info.End > s.opt.Durable(info.Sender)
+	})
 }
 
 // caughtUp reports whether the peer has got what it missed while it was away.

@@ -44,6 +44,7 @@ type outTransfer struct {
 	data  []byte
 	at    int
 	begun bool
+	until vclock.Clock // it must not leave before this is durable; nil: it may
 }
 
 // numbering numbers replicas as they come up in ack frames. The other side counts along.
@@ -214,6 +215,8 @@ func (s *Session) content() []byte {
 	for {
 		x := &s.send
 		switch {
+		case x.transfer != nil && !s.ripe(x.transfer):
+			return nil
 		case x.transfer != nil:
 			return s.chunk()
 		case len(x.list) > 0:
@@ -306,6 +309,7 @@ func (s *Session) planSince(base vclock.Clock, guess bool) bool {
 	if err != nil {
 		return s.planState(base)
 	}
+	ms = s.lead.durable(s, ms)
 	if len(ms) > maxList {
 		s.out.postpone(ms[maxList:])
 		ms = ms[:maxList:maxList]
@@ -321,10 +325,26 @@ func (s *Session) planState(base vclock.Clock) bool {
 		return false
 	}
 	s.send.transfer = &outTransfer{kind: transferUpdate, data: data}
+	if s.lead.on && s.opt.Durable != nil {
+		if s.send.transfer.until = reaches; reaches == nil {
+			s.send.transfer.until = s.rt.Clock() // data holds no more
+		}
+	}
 	if reaches != nil {
 		s.send.base, s.send.due = reaches, dueClock
 		s.clocks++ // not the peer's doing
 	}
+	return true
+}
+
+// ripe reports whether a transfer may leave.
+func (s *Session) ripe(t *outTransfer) bool {
+	for r, end := range t.until {
+		if s.opt.Durable(r) < end {
+			return false
+		}
+	}
+	t.until = nil
 	return true
 }
 
