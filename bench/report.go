@@ -173,13 +173,12 @@ func writeReport(o *options, path string) error {
 	if err != nil {
 		return err
 	}
+	names := slices.DeleteFunc(slices.Clone(o.names), func(n string) bool { return !r.figure("weft", "t2", n, "cpu_ms").ok })
 	var b strings.Builder
 	r.introduce(&b)
-	r.summary(&b, o.names)
-	for _, trace := range o.names {
-		if r.figure("weft", "t2", trace, "cpu_ms").ok {
-			r.trace(&b, trace)
-		}
+	r.summary(&b, names)
+	for _, trace := range names {
+		r.trace(&b, trace)
 	}
 	r.workloads(&b)
 	dir := strings.TrimSuffix(path, ".md")
@@ -194,7 +193,7 @@ func writeReport(o *options, path string) error {
 	if err := os.WriteFile(path, []byte(strings.TrimSpace(b.String())+"\n"), 0o644); err != nil {
 		return err
 	}
-	return r.plots(o.names, dir)
+	return r.plots(names, dir)
 }
 
 func (r *results) trace(b *strings.Builder, trace string) {

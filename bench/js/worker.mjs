@@ -133,16 +133,19 @@ function prepare () {
 async function remote (batch) {
   if (batch && !P.applyBatch) return line({ skipped: 'no such call' })
   const t = readEnd()
-  const messages = readMessages()
-  const before = await memory()
+  const before = await memory() // the messages are read after this and gone before the next: neither counts them
+  let messages = readMessages()
+  const counts = { messages: messages.length, message_bytes: total(messages) }
+  globalThis.gc()
   const clock = start()
   const h = P.create(1e6, null)
   if (batch) P.applyBatch(h, messages)
   else for (const m of messages) P.apply(h, m)
   const text = P.text(h)
   const time = clock()
+  messages = null
   const size = await grown(before)
-  line({ ...time, ...size, ...compare(t, text), messages: messages.length, message_bytes: total(messages), ...saved(h) })
+  line({ ...time, ...size, ...compare(t, text), ...counts, ...saved(h) })
 }
 
 async function load () {
