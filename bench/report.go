@@ -83,6 +83,7 @@ func (c *column) of(r *results, peer, trace string) figure {
 		task, field = cmp.Or(c.own, task), cmp.Or(c.ownField, field)
 	}
 	f := r.figure(peer, task, trace, field)
+	f.ok = f.ok && f.median >= 0 // memory that shrank says nothing
 	if c.by != "" && f.ok {
 		d := r.figure(peer, task, trace, c.by)
 		f.ok = d.ok && d.median > 0
