@@ -235,7 +235,8 @@ func (r *results) workloads(b *strings.Builder) {
 	fmt.Fprint(b, "## Workloads B1 to B3 and M\n\n`weft help bench` says what each is. 6,000 operations, or 1,540 clients.\n\n")
 	for _, c := range []column{
 		col("Time, ms", "", "cpu_ms", "", ms), col("Bytes of a message, average", "", "message_bytes", "messages", average),
-		col("Bytes of the saved state", "", "save_bytes", "", whole), col("Saving, ms", "", "save_ms", "", ms), col("Loading, ms", "", "warm_ms", "", ms),
+		col("Bytes of the saved state (Automerge and diamond-types compress theirs)", "", "save_bytes", "", whole),
+		col("The same compressed by gzip", "", "save_gzip", "", whole), col("Saving, ms", "", "save_ms", "", ms), col("Loading, ms", "", "warm_ms", "", ms),
 		col("Heap of the loaded document, KiB (below 1,000 the JavaScript figures are noise)", "", "heap_bytes", "", kib),
 	} {
 		fmt.Fprintf(b, "%s:\n\n| |", c.title)

@@ -147,7 +147,7 @@ func (m *measurement) sized(state []byte) error {
 		return err
 	}
 	m.SaveGzip = gz.Len()
-	z, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
+	z, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithAllLitEntropyCompression(true))
 	if err != nil {
 		return fmt.Errorf("zstd: %w", err)
 	}
