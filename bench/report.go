@@ -329,8 +329,8 @@ func (r *results) introduce(b *strings.Builder) {
 	if len(r.rows) == 0 {
 		return
 	}
-	fmt.Fprintf(b, "Written by `make bench-peers` (see [bench/](../bench/README.md), which says what each task is) from one run that began %s.\n\n",
-		r.rows[0].At.Format("2006-01-02 15:04 UTC"))
+	fmt.Fprintf(b, "Written by `make bench-peers` (see [bench/](../bench/README.md), which says what each task is): measured from %s to %s.\n\n",
+		r.rows[0].At.Format("2006-01-02 15:04"), r.rows[len(r.rows)-1].At.Format("15:04 UTC"))
 	fmt.Fprintf(b, "Machine: %d cores, %s, %s, %s, %s, %s, %s.\n", runtime.NumCPU(), cpuModel(), system(), said("uname", "-sr"), said("go", "version"),
 		"Node "+said("node", "--version"), said("rustc", "--version"))
 	fmt.Fprintf(b, "Load average of the machine meanwhile: %.1f to %.1f, median %.1f; above the number of cores, others had it too.\n\n",
@@ -338,8 +338,8 @@ func (r *results) introduce(b *strings.Builder) {
 	fmt.Fprintf(b, "Every figure is the median of up to %d runs, each in a process of its own, the libraries in turn; ± is half the distance of the slowest "+
 		"and the fastest. Times are CPU time: of the whole process for Weft, its garbage collector included, and for Rust; of the main thread "+
 		"for JavaScript, whose collector and compiler partly work in other threads. The first time in a process includes compiling in JavaScript, "+
-		"*again* does not. Heap is what is live after collection (for Rust what malloc has given out; for wasm its memory, which never shrinks). A "+
-		"What took more than 4 s was measured once. A dash is what a library does not offer or what was not measured; *over* says that a process was ended.\n\n", repeats)
+		"*again* does not. Heap is what is live after collection (for Rust what malloc has given out; for wasm its memory, which never shrinks). "+
+		"What took more than 4 s was measured once. A dash is what a library does not offer or what was not measured; *over* says that a process was ended, which may be for what is not timed.\n\n", repeats)
 	fmt.Fprint(b, "| library | version | in | history in the saved state |\n| :-- | :-- | :-- | :-- |\n")
 	for _, p := range peers {
 		if slices.Contains(r.names, p.name) {
