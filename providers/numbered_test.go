@@ -376,3 +376,20 @@ func TestFollowAfterCachedState(t *testing.T) {
 		t.Fatal(got)
 	}
 }
+
+// TestLeaderBringsWhatIsDurable: who joins hears of nothing that a crash could still take back, by messages or by state.
+func TestLeaderBringsWhatIsDurable(t *testing.T) {
+	for _, off := range []bool{false, true} {
+		n := newNode(t, 9, runtime.Options{History: runtime.History{Off: off}})
+		s, a := &server{n, providers.NewTestLog(n.rt)}, newNode(t, 1, runtime.Options{})
+		s.insert(t, 0, "kept ")
+		s.flush(t)
+		s.insert(t, -1, "not yet")
+		w := s.join(t, a, new(providers.Follower))
+		if got := a.String(); got != "kept " && (got != "" || !off) {
+			t.Errorf("history off %v: the client has %q", off, got)
+		}
+		s.flush(t, w)
+		equal(t, s.node, a)
+	}
+}
