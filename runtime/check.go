@@ -88,6 +88,7 @@ func (r *Runtime) checkWaiting() error {
 }
 
 func (r *Runtime) checkHistory() error {
+	r.history.settleShared(r)
 	messages, bytes := 0, 0
 	for rep, list := range r.history.of {
 		for i, b := range list {

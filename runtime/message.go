@@ -166,11 +166,6 @@ func cutBstr(data []byte) (content, rest []byte, ok bool) {
 // buildMessage encodes the open transaction. The bytes are immutable from here on.
 func (r *Runtime) buildMessage() []byte {
 	tx := &r.tx
-	if len(tx.reps) == 1 && tx.lamport == tx.start+1 && r.template.fits(tx) && r.document == uuid.Nil && !r.opts.WallTime {
-		if b := r.shortMessage(); b != nil {
-			return b
-		}
-	}
 	var flags byte
 	if len(tx.reps) > 1 {
 		flags |= flagTable
@@ -217,6 +212,7 @@ func (r *Runtime) buildMessage() []byte {
 	}
 	b = r.appendOperations(b, flags)
 	if len(tx.recs) == 1 && tx.recs[0].node.class == classRoot {
+		r.history.settle(r) // what was made from the template
 		r.template.set(r, tx)
 	}
 	r.dec.scratch = b
@@ -224,70 +220,80 @@ func (r *Runtime) buildMessage() []byte {
 }
 
 // messageTemplate holds what messages of one operation on one root by one sender have in common: nearly all there are.
+// node is nil where nothing is made from it: the messages carry more, or the object table is long.
 type messageTemplate struct {
 	node    *Node
 	sender  Rep
 	head    [shortHead + 18]byte // head of a short byte string, format, flags, sender
-	objects []byte               // object table, in an array of shortObjects bytes at least
+	objects [shortObjects]byte   // object table
+	size    int                  // of that
 }
 
 const (
 	shortHead    = 2  // length of the head of a byte string of 24 to 255 bytes: of nearly every message
-	shortObjects = 16 // object tables up to this length are copied at a stroke
-	shortOps     = 64 // bytes of operations that a message made from the template may have
-	shortRoom    = 128
+	shortObjects = 32 // bytes of object table that a message made from the template may have
+	shortOps     = 63 // bytes of operations that a message made from the template may have
+	shortRoom    = 160
+	stroke       = 16 // bytes that are copied without looking where they end: most operations have fewer
 )
 
 func (t *messageTemplate) set(r *Runtime, tx *txState) {
-	t.node, t.sender = tx.recs[0].node, tx.sender
+	t.node, t.sender = nil, tx.sender
 	t.head[0], t.head[shortHead] = 0x58, formatMessage
 	copy(t.head[shortHead+2:], r.replicas[tx.sender][:])
-	objs := objectTable{buf: append(r.dec.nodes[:0], t.node)}
-	t.objects = r.appendObjectRef(make([]byte, 0, 2*shortObjects), t.node, true, 0, &objs)
+	objs := objectTable{buf: append(r.dec.nodes[:0], tx.recs[0].node)}
+	table := r.appendObjectRef(make([]byte, 0, shortObjects), tx.recs[0].node, true, 0, &objs)
+	if t.size = copy(t.objects[:], table); t.size == len(table) && r.document == uuid.Nil && !r.opts.WallTime {
+		t.node = tx.recs[0].node
+	}
 }
 
-// fits reports whether the open transaction is one operation on the template's object by its sender.
-func (t *messageTemplate) fits(tx *txState) bool {
-	return len(tx.recs) == 1 && t.node == tx.recs[0].node && t.sender == tx.sender
+// setDocument makes id the document's: from now on messages carry it.
+func (r *Runtime) setDocument(id uuid.UUID) {
+	r.history.settle(r) // with the template that they were made from
+	r.template.node, r.document = nil, id
 }
 
-// shortMessage writes a message without flags but for flagCount after the template, straight into the slab. It returns
-// nil if the message is not short, or there is no room. What is copied at a stroke may run over the end of the message
-// into the free part of the slab.
-func (r *Runtime) shortMessage() []byte {
+// shortMessage writes the message of the open transaction after the template, straight into the slab, and reports whether it
+// could: nearly always it is one operation on the template's object by its sender, needs no flags but flagCount, and is
+// short. What is copied at a stroke may run over the end of the message into the free part of the slab.
+func (r *Runtime) shortMessage() ([]byte, bool) {
 	t, tx, at := &r.template, &r.tx, len(r.slab)
-	ops := tx.ops[tx.recs[0].start:tx.recs[0].end]
-	if cap(r.slab)-at < shortRoom || len(t.objects) > shortObjects || len(ops) > shortOps {
-		return nil
+	rec := &tx.recs[0]
+	if len(tx.recs) != 1 || len(tx.reps) != 1 || t.node != rec.node || t.sender != tx.sender || tx.lamport != tx.start+1 ||
+		cap(r.slab)-at < shortRoom {
+		return nil, false
 	}
 	b := (*[shortRoom]byte)(r.slab[at : at+shortRoom])
 	*(*[len(t.head)]byte)(b[:]) = t.head
-	n := len(t.head) + putUvarint(b[len(t.head):], tx.start)
+	n := len(t.head)
+	if v := tx.start; v < 1<<21 && v >= 1<<14 { // most of what a long document counts
+		binary.LittleEndian.PutUint32(b[n:], uint32(v&0x7f|v<<1&0x7f00|v<<2&0x7f0000|0x8080))
+		n += 3
+	} else {
+		n += binary.PutUvarint(b[n:], v)
+	}
 	if tx.dots != 1 {
 		b[shortHead+1] = flagCount
-		n += putUvarint(b[n:], tx.dots)
+		n += binary.PutUvarint(b[n:], tx.dots)
 	}
-	*(*[shortObjects]byte)(b[n:]) = [shortObjects]byte(t.objects[:shortObjects])
-	n += len(t.objects)
-	for _, c := range ops {
-		b[n] = c
-		n++
+	*(*[shortObjects]byte)(b[n:]) = t.objects
+	n += t.size
+	ops := tx.ops[rec.start:rec.end]
+	switch {
+	case len(ops) <= stroke && cap(ops) >= stroke:
+		*(*[stroke]byte)(b[n:]) = [stroke]byte(ops[:stroke])
+	case len(ops) <= shortOps:
+		copy(b[n:], ops)
+	default:
+		return nil, false
 	}
-	if n < shortHead+24 {
-		return nil
+	if n += len(ops); n < shortHead+24 {
+		return nil, false
 	}
 	b[1] = byte(n - shortHead)
 	r.slab = r.slab[:at+n]
-	return b[:n:n]
-}
-
-// putUvarint is appendUvarint into a slice of ten bytes at least; it returns the number of bytes.
-func putUvarint(b []byte, v uint64) int {
-	if v < 1<<21 && v >= 1<<14 { // most of what a long document counts
-		binary.LittleEndian.PutUint32(b, uint32(v&0x7f|v<<1&0x7f00|v<<2&0x7f0000|0x8080))
-		return 3
-	}
-	return binary.PutUvarint(b, v)
+	return b[:n:n], true
 }
 
 func (r *Runtime) appendOperations(b []byte, flags byte) []byte {
@@ -388,7 +394,7 @@ func (r *Runtime) appendObjectRef(b []byte, n *Node, last bool, i int, t *object
 }
 
 const (
-	slabSize  = 16 << 10
+	slabSize  = 32 << 10
 	firstSlab = 1 << 10
 )
 
@@ -402,6 +408,7 @@ func (r *Runtime) intoSlab(content []byte) []byte {
 		if need > slabSize/8 {
 			return append(append(make([]byte, 0, need), h...), content...)
 		}
+		r.history.settle(r)
 		// A document that hardly changes, of which a server may have thousands, starts small.
 		r.slab = make([]byte, 0, min(slabSize, max(firstSlab, 2*cap(r.slab), need)))
 	}

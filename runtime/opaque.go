@@ -90,9 +90,7 @@ func (o *opaque) count(r *Runtime, alive bool) {
 }
 
 func (o *opaque) commit() {
-	if o != nil {
-		o.was = nil
-	}
+	o.was = nil
 }
 
 // keep adds an operation; it copies what it keeps.

@@ -360,8 +360,8 @@ func (r *Runtime) apply(m *message, rep Rep, origin any) (err error) {
 	} else if err != nil {
 		return fmt.Errorf("%w: %w", ErrInternal, err)
 	}
-	if r.document == uuid.Nil {
-		r.document = m.document
+	if r.document == uuid.Nil && m.document != uuid.Nil {
+		r.setDocument(m.document)
 	}
 	r.advance(rep, m.end(), m.lamport+m.count-1, reps[1:1+m.deps], ends[1:1+m.deps])
 	data := m.data
@@ -369,6 +369,7 @@ func (r *Runtime) apply(m *message, rep Rep, origin any) (err error) {
 		content, _, _ := cutBstr(m.data)
 		data = r.intoSlab(content)
 	}
+	r.history.settle(r)
 	r.history.add(r, rep, &keptMessage{m.start, m.end(), m.lamport, m.flags, m.objBytes, m.opBytes, m.data, m})
 	done = true
 	return r.finish(&Update{Data: data, Kind: MessageUpdate, Origin: origin, Sender: m.sender, Start: m.start, End: m.end()})
@@ -389,6 +390,7 @@ func (r *Runtime) changeReplica() error {
 	if err != nil {
 		return err
 	}
+	r.history.settle(r) // as own messages
 	old := r.replicas[r.self]
 	r.self, r.restored = r.rep(id), 0
 	r.log.Warn("weft: another copy writes under this replica ID; took a new one", "old", old, "new", id)

@@ -204,8 +204,8 @@ func (l *loader) advance() {
 	}
 	r.loaded = joinClocks(r.loaded, l.end)
 	r.lamport = max(r.lamport, l.h.lamport)
-	if r.document == uuid.Nil {
-		r.document = l.h.document
+	if r.document == uuid.Nil && l.h.document != uuid.Nil {
+		r.setDocument(l.h.document)
 	}
 	if l.base == nil || l.h.live {
 		// What they deleted is not told one by one, unless their record was taken over.

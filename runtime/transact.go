@@ -217,9 +217,15 @@ func heldLocks() int {
 }
 
 func (t *txState) begin(r *Runtime, sender Rep) {
-	t.sender, t.start, t.dots, t.lamport = sender, r.next[sender], 0, r.lamport+1
+	t.start, t.dots, t.lamport = r.next[sender], 0, r.lamport+1
 	t.ops, t.recs, t.sealed = t.ops[:0], t.recs[:0], 0
+	if h := r.heads.reps; t.sender == sender && len(t.reps) == 1 && len(h) == 1 && h[0] == sender {
+		t.ends[0] = 0 // all else is as the transaction before left it
+		return
+	}
+	t.sender = sender
 	if t.reps == nil {
+		t.ops = make([]byte, 0, 4*stroke)
 		t.reps, t.ends = make([]Rep, 1, 4), make([]uint64, 1, 4)
 	}
 	t.reps, t.ends, t.named, t.deps = t.reps[:1], t.ends[:1], 1, 0
@@ -289,6 +295,10 @@ func (r *Runtime) endTx() {
 	for _, n := range r.touched {
 		n.touched = false
 	}
+	r.resetTx()
+}
+
+func (r *Runtime) resetTx() {
 	// The buffers keep stale pointers to objects of this document, which does no harm while they are small.
 	if cap(r.touched)+cap(r.journal)+cap(r.tx.recs) > 4096 {
 		r.touched, r.journal, r.tx.recs = nil, nil, nil
@@ -302,13 +312,18 @@ func (r *Runtime) endTx() {
 func (r *Runtime) commitTouched(c *Commit) {
 	r.tx.committing = true
 	for _, n := range r.touched {
+		n.touched = false
 		if n.obj != nil {
 			n.obj.Commit(c)
 		}
-		n.opaque.commit()
+		if n.opaque != nil {
+			n.opaque.commit()
+		}
 	}
-	r.deletions.keep(r)
-	r.endTx()
+	if len(r.deletions.open) > 0 {
+		r.deletions.keep(r)
+	}
+	r.resetTx()
 	r.tx.committing = false
 }
 
