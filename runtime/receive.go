@@ -42,8 +42,8 @@ type decoder struct {
 // and a new ID is taken; so it is with a state, unless it is loaded before anything else.
 //
 // Give it everything that the store has before the first Transact: a snapshot, then what was logged after it, in any
-// order. If own messages still wait for others then, the store has lost something: Transact takes a new ID. Two different
-// transactions under one own dot are equivocation as ever, and cost the ID.
+// order. If own messages still wait for others then, or others' for own ones, the store has lost something: Transact takes
+// a new ID. Two different transactions under one own dot are equivocation as ever, and cost the ID.
 func Restore() TxOption { return func(o *callOptions) { o.restore = true } }
 
 func restores(opts []TxOption) bool {
@@ -54,7 +54,8 @@ func restores(opts []TxOption) bool {
 	return o.restore
 }
 
-// beforeOwn is called before a local transaction takes dots: if messages of this replica wait, their dots are taken.
+// beforeOwn is called before a local transaction takes dots: those of messages of this replica that wait, or that others wait
+// for, are taken.
 func (r *Runtime) beforeOwn() error {
 	if r.restored <= r.next[r.self] {
 		return nil
@@ -280,6 +281,9 @@ func (r *Runtime) letWait(m *message, origin any, lacks vclock.Dot, res *Result)
 		r.restored = max(r.restored, w.end)
 	}
 	res.Waiting++
+	if err := r.meetOwnDependencies(m); err != nil {
+		return err
+	}
 	if have := r.nextOf(m.sender); have < m.start {
 		res.Missing = append(res.Missing, vclock.Span{Replica: m.sender, Start: have, End: m.start})
 	}
@@ -382,6 +386,20 @@ func (r *Runtime) meetSelf(rep Rep) error {
 		return nil
 	}
 	return r.changeReplica()
+}
+
+// meetOwnDependencies is meetSelf for a message of somebody else that waits for own dots: who wrote it has seen them.
+func (r *Runtime) meetOwnDependencies(m *message) error {
+	for i := range m.table {
+		switch e := &m.table[i]; {
+		case e.id != r.replicas[r.self] || e.end <= r.next[r.self]:
+		case r.restoring:
+			r.restored = max(r.restored, e.end)
+		default:
+			return r.changeReplica()
+		}
+	}
+	return nil
 }
 
 // changeReplica takes a new replica ID: another copy writes under the present one.

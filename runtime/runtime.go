@@ -33,7 +33,7 @@ type Runtime struct {
 	writers  int      // replicas with dots
 	self     Rep
 	// restoring says that the update at hand comes from the store that lent self; restored is the greatest end of such
-	// messages of self that had to wait.
+	// messages of self that had to wait, and of what such messages of others lack of it.
 	restoring bool
 	restored  uint64
 	lamport   uint64
