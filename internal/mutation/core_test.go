@@ -241,6 +241,12 @@ var core = []mutant{
 		scenario: "R31", pkg: "runtime", test: "TestR31OwnDotsBeyondTheClock",
 	},
 	{
+		name: "own-dots-that-others-name", file: "runtime/receive.go",
+		find: "case e.id != r.replicas[r.self] || e.end <= r.next[r.self]:", put: "case e.id != r.replicas[r.self] || e.end > 0:",
+		breaks:   "a runtime goes on under its replica ID though others depend on dots of it beyond its clock",
+		scenario: "R31", pkg: "runtime", test: "TestR31OthersDependOnOwnDots",
+	},
+	{
 		name: "state-within-a-transaction", file: "runtime/state_save.go",
 		find: "s.uvarint(r.next[rep])\n", put: "s.uvarint(max(r.next[rep], 2) - 1)\n",
 		breaks:   "the clock of a saved state ends inside of its last transaction",
