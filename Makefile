@@ -4,12 +4,14 @@ GOFMT     = $(shell $(GO) env GOROOT)/bin/gofmt
 FUZZTIME ?= 10s
 TIME     ?= 1m
 JOBS     ?= 2
+SEED     ?= 1
+EXECUTIONS ?= 100000000
 BENCH    ?= .
 TRACEDIR ?= ../shared/traces
 TRACES    = $(wildcard $(TRACEDIR)/*.json.gz)
 TARGETS   = js/wasm windows/amd64 darwin/arm64 linux/386
 
-.PHONY: test demo bench bench-peers bench-check replay fuzz cross format build mutants soak
+.PHONY: test demo bench bench-peers bench-check replay fuzz cross format build mutants soak soak-decoders
 
 test: format
 	$(GO) vet ./...
@@ -51,7 +53,11 @@ fuzz:
 
 # Simulations of whole systems under faults, seed after seed, for TIME, JOBS at a time.
 soak: build
-	bin/weft simulate -for $(TIME) -jobs $(JOBS) -seed $${SEED:-1}
+	bin/weft simulate -for $(TIME) -jobs $(JOBS) -seed $(SEED)
+
+# Damaged and forged inputs for all decoders, EXECUTIONS of them, JOBS rounds at a time.
+soak-decoders: build
+	bin/weft fuzz -decoders $(EXECUTIONS) -jobs $(JOBS) -seed $(SEED)
 
 # Faults planted all over the module, one at a time: each has to be caught by the test that the table names.
 mutants:
