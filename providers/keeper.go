@@ -195,8 +195,11 @@ func (k *Keeper) loadRecord(data []byte) error {
 		k.log.mu.Unlock()
 	}
 	return k.log.replay(rec.body, rec.ms, func(message []byte, sender vclock.Replica, end uint64) error {
-		k.durable.Set(sender, max(k.durable[sender], end))
-		return k.receive(message)
+		if err := k.receive(message); err != nil {
+			return err
+		}
+		k.durable.Set(sender, max(k.durable[sender], end)) // in range: the message was taken
+		return nil
 	})
 }
 
