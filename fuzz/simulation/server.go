@@ -36,6 +36,11 @@ type server struct {
 	damaged  []bool
 	// acked is what somebody was told to be durable here: it may never be missing.
 	acked []vclock.Clock
+	// numbers is the next number of each document's log: what was numbered was durable, so it never falls.
+	numbers []uint64
+	// since is the first link after the store was damaged or restored: what arrives by older ones tells of what was
+	// there before.
+	since int
 }
 
 // room is a document that is open on a server.
@@ -46,6 +51,7 @@ type room struct {
 	keeper *providers.Keeper
 	task   *task
 	failed bool
+	shown  *providers.Ephemeral
 	cache  struct {
 		state []byte
 		clock vclock.Clock
@@ -102,15 +108,25 @@ func (s *server) room(i int) (*room, error) {
 		OnDurable: r.poke, OnError: r.fail,
 	})
 	if errors.Is(err, providers.ErrDamaged) {
-		s.damaged[i], s.acked[i] = true, make(vclock.Clock)
+		s.damaged[i], s.acked[i], s.numbers[i], s.since = true, make(vclock.Clock), 0, s.w.dialed
+		s.w.trace("%s: %v", s.name, err)
+		return nil, err
+	}
+	if errors.Is(err, errUnreadable) {
 		s.w.trace("%s: %v", s.name, err)
 		return nil, err
 	}
 	if err != nil {
 		s.w.fail("%s cannot load %s: %w", s.name, r.doc.name, err)
 	}
+	if r.shown, err = s.presence(r.rt, true); err != nil {
+		return nil, err
+	}
 	if have := r.rt.Clock(); !have.CoversClock(s.acked[i]) {
 		s.w.fail("%s has lost dots of %s that it acknowledged as durable: %v", s.name, r.doc.name, s.acked[i].Diff(have))
+	}
+	if next, _ := r.keeper.Log().Next(); next < s.numbers[i] {
+		s.w.fail("%s: the log of %s goes on with number %d, after %d", s.name, r.doc.name, next, s.numbers[i]-1)
 	}
 	r.rt.OnUpdate(func(u runtime.Update) {
 		r.cache.age++
@@ -167,6 +183,10 @@ func (r *room) options(e *end) *providers.Options {
 	}
 	if e.mesh {
 		return o
+	}
+	o.Ephemeral = r.shown
+	if c, ok := e.conn.ends[0].owner.(*client); ok {
+		o.ReadOnly = c.reader
 	}
 	o.IgnoreAcks, o.FirstHop, o.Principal = true, true, e.peer
 	if r.server.numbered {
