@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/signal"
 	"slices"
 	"strings"
 	"time"
@@ -61,7 +62,9 @@ type decoding struct {
 
 func (d *decoding) run(c *console) error {
 	begin, told := time.Now(), 0
-	t, err := decoders.Soak(context.Background(), d.options, d.jobs, d.inputs, func(t *decoders.Total) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt) // what was done until then is reported
+	defer stop()
+	t, err := decoders.Soak(ctx, d.options, d.jobs, d.inputs, func(t *decoders.Total) {
 		for ; told < len(t.Failed); told++ {
 			f := t.Failed[told]
 			fmt.Fprintf(c.err, "%v\nweft fuzz -decoders %d -jobs 1 -seed %d -only %q\n", f, f.Index+1, f.Seed, f.Decoder)
