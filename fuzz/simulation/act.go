@@ -22,7 +22,7 @@ func (w *world) start() {
 		s.history = w.history()
 		s.damaged, s.numbers = make([]bool, len(w.docs)), make([]uint64, len(w.docs))
 		for range w.docs {
-			s.acked = append(s.acked, make(vclock.Clock))
+			s.acked, s.durable = append(s.acked, make(vclock.Clock)), append(s.durable, make(vclock.Clock))
 		}
 		w.servers = append(w.servers, s)
 		s.boot()

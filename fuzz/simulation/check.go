@@ -32,6 +32,7 @@ func (w *world) copies(doc *document) (out []copyOf) {
 
 // check looks at what must hold at any time.
 func (w *world) check() {
+	w.raise()
 	if w.step%16 == 0 {
 		w.bounds()
 	}
@@ -172,6 +173,7 @@ func (w *world) repair(d *disk) {
 // turn is a second without faults.
 func (w *world) turn() {
 	w.step++
+	w.raise()
 	for range 5 {
 		w.now = w.now.Add(200 * time.Millisecond)
 		w.revive()
@@ -291,4 +293,5 @@ func (w *world) lastCrash() {
 		c.kill()
 		c.boot()
 	}
+	w.raise()
 }

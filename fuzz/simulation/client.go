@@ -100,6 +100,14 @@ func (r *replica) open() (err error) {
 		r.task = w.spawn(func() bool { return !r.failed && r.keeper.Step() })
 	}
 	w.watch(r.rt, c.name)
+	if s := w.servers[0]; len(w.servers) == 1 && s.numbered && c.follows {
+		r.rt.OnUpdate(func(u runtime.Update) {
+			_, told := u.Origin.(*providers.Session)
+			if ever := s.durable[r.doc.index]; told && u.Kind == runtime.MessageUpdate && ever[u.Sender] < u.End {
+				w.fail("%s was told of %v [%d,%d) of %s, which a crash of %s could take back", c.name, u.Sender, u.Start, u.End, r.doc.name, s.name)
+			}
+		})
+	}
 	if c.reader {
 		w.readers[r.rt.Replica()] = true
 	}

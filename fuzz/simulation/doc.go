@@ -35,7 +35,7 @@
 //     that living clients have written is in them and saved, and Runtime.Check finds nothing.
 //  3. What waits, for dots or for peers, and the room logs are bounded.
 //  4. No honest side refuses another for good, or finds that it brought something wrong.
-//  5. Numbers of a log never fall. Who may only read writes nothing. Those who are at one server see each other's presence, nobody
+//  5. Numbers of a log never fall, and whoever follows one is told of nothing that a crash of the server could take back. Who may only read writes nothing. Those who are at one server see each other's presence, nobody
 //     else's, and no store has it.
 //  6. What was acknowledged before an older copy of a store was made is in it; what was acknowledged since, clients that have it
 //     bring back, without a stop.

@@ -38,6 +38,8 @@ type server struct {
 	acked []vclock.Clock
 	// numbers is the next number of each document's log: what was numbered was durable, so it never falls.
 	numbers []uint64
+	// durable is how far what was durable ever reached: nobody who follows a log is told of more.
+	durable []vclock.Clock
 	// since is the first link after the store was damaged or restored: what arrives by older ones tells of what was
 	// there before.
 	since int
@@ -137,6 +139,7 @@ func (s *server) room(i int) (*room, error) {
 	s.w.watch(r.rt, s.name)
 	r.task = s.w.spawn(func() bool { return !r.failed && r.keeper.Step() })
 	s.rooms[i] = r
+	r.poke()
 	return r, nil
 }
 
@@ -153,7 +156,15 @@ func (r *room) sessions(fn func(e *end, s *providers.Session)) {
 	}
 }
 
-func (r *room) poke() { r.sessions(func(_ *end, s *providers.Session) { s.Poke() }) }
+func (r *room) poke() {
+	for id := range r.rt.Clock() {
+		if end := r.keeper.Durable(id); end > 0 {
+			ever := r.server.durable[r.doc.index]
+			ever.Set(id, max(end, ever[id]))
+		}
+	}
+	r.sessions(func(_ *end, s *providers.Session) { s.Poke() })
+}
 
 // fail hears that nothing becomes durable any more: the room ends, and the next one has what is in the store.
 func (r *room) fail(err error) {

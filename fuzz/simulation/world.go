@@ -31,6 +31,7 @@ type world struct {
 	tasks   []*task
 	current *task                   // the coroutine that runs, nil: none
 	readers map[vclock.Replica]bool // whoever may only read wrote under these
+	failed  *broken
 	hash    hash.Hash
 	report  *Report
 }
@@ -45,7 +46,21 @@ type document struct {
 // broken is the panic that ends a run.
 type broken struct{ err error }
 
-func (w *world) fail(format string, args ...any) { panic(broken{fmt.Errorf(format, args...)}) }
+// fail ends the run. From a handler of a runtime, which survives panics of its handlers, it does so after the step: see raise.
+func (w *world) fail(format string, args ...any) {
+	f := broken{fmt.Errorf(format, args...)}
+	if w.failed == nil {
+		w.failed = &f
+	}
+	panic(f)
+}
+
+// raise fails for what a handler found.
+func (w *world) raise() {
+	if w.failed != nil {
+		panic(*w.failed)
+	}
+}
 
 // Run makes one run. It returns a *Failure if a promise was broken; the report is there in any case.
 func Run(o Options) (report *Report, err error) {
