@@ -125,7 +125,7 @@ func (r *Runtime) Root(name, kind string) (*Node, error) {
 		return nil, fmt.Errorf("%w: %q", ErrUnknownKind, kind)
 	}
 	if was := r.registered[name]; was != nil && was != k {
-		return nil, fmt.Errorf("%w: %q is a %s, not a %s", ErrKindConflict, name, was.name, kind)
+		return nil, fmt.Errorf("%w: %q is of kind %s, not %s", ErrKindConflict, name, was.name, kind)
 	}
 	r.registered[name] = k
 	return r.root(name, k), nil
