@@ -91,6 +91,7 @@ type (
 // Handles of sequences; see package crdt.
 type (
 	Text              = crdt.Text
+	TextView          = crdt.TextView
 	List[T any]       = crdt.List[T]
 	ObjectList[O any] = crdt.ObjectList[O]
 	Unit              = crdt.Unit
@@ -128,6 +129,8 @@ type (
 	ObjectMapEvent[K comparable, O any]  = crdt.ObjectMapEvent[K, O]
 	ObjectMapChange[K comparable, O any] = crdt.ObjectMapChange[K, O]
 	ObjectSetEvent[O any]                = crdt.ObjectSetEvent[O]
+	LazyMapEvent[K comparable, O any]    = crdt.LazyMapEvent[K, O]
+	LazyMapChange[K comparable, O any]   = crdt.LazyMapChange[K, O]
 )
 
 // Typed errors.

@@ -254,13 +254,30 @@ func (r *Runtime) appendDeps(t *txState) int {
 	return n
 }
 
+// touch makes an object part of the open transaction, before it changes.
 func (r *Runtime) touch(n *Node) {
 	if !n.touched {
+		if r.overseen.Load() {
+			r.oversee(n)
+		}
 		n.touched = true
 		if k := len(r.touched); k < cap(r.touched) && r.touched[:k+1][k] == n {
 			r.touched = r.touched[:k+1] // as in the transaction before
 		} else {
 			r.touched = append(r.touched, n)
+		}
+	}
+}
+
+// oversee tells every Overseer above n that n may change.
+func (r *Runtime) oversee(n *Node) {
+	for p := n.parent; p != nil; n, p = p, p.parent {
+		if p.oversees && n.class == classImplicit {
+			if !p.touched {
+				p.touched = true
+				r.touched = append(r.touched, p)
+			}
+			p.obj.(Overseer).Below(n)
 		}
 	}
 }

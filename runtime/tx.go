@@ -74,6 +74,9 @@ func (t Tx) Begin(n *Node) (*OpWriter, error) {
 	tx.abandon()
 	if n.class != classRoot {
 		tx.name(n)
+		if r.overseen.Load() {
+			r.oversee(n) // before the caller of OpWriter.Commit changes it
+		}
 	}
 	w := &tx.w
 	if w.node != n {
