@@ -47,6 +47,10 @@ func From(origin any) TxOption { return runtime.From(origin) }
 // Restore says that what is received comes from the store that lent the replica ID; see runtime.Restore.
 func Restore() TxOption { return runtime.Restore() }
 
+// Extensions says more about a transaction than its operations do, such as who its author is: a map that goes with the
+// message; see runtime.Extensions.
+func Extensions(m map[string]any) TxOption { return runtime.Extensions(m) }
+
 // DefaultLimits returns the limits that zero fields of Limits stand for.
 func DefaultLimits() Limits { return runtime.DefaultLimits() }
 

@@ -65,7 +65,7 @@ type DecodeError struct {
 }
 
 func (e *DecodeError) Error() string {
-	if e.Format == "update" { // not even its first bytes make sense
+	if e.Format == "update" && e.Field == "format" { // not even its first bytes make sense
 		return "runtime: not a message, bundle, state or delta: " + e.Err.Error()
 	}
 	return fmt.Sprintf("runtime: %s: %s at byte %d: %v", e.Format, e.Field, e.Offset, e.Err)

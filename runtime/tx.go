@@ -162,6 +162,7 @@ type txState struct {
 	dots    uint64 // taken so far
 	lamport uint64 // of the first dot
 	origin  any
+	ext     []byte // see Extensions; nil: none
 
 	ops    []byte // payloads, one after the other
 	sealed int    // bytes of ops that belong to recorded operations
