@@ -137,14 +137,6 @@ type plainFrame struct {
 	Channel uint64
 }
 
-// bytesFrame is messages, fresh, naming, log, chunk, clock, ack and held.
-type bytesFrame struct {
-	_       struct{} `cbor:",toarray"`
-	Type    FrameType
-	Channel uint64
-	Data    []byte
-}
-
 type openFrame struct {
 	_        struct{} `cbor:",toarray"`
 	Type     FrameType
@@ -263,7 +255,8 @@ func encode(f any) []byte {
 	return b
 }
 
-// encodeBytes is encode for a bytesFrame, without reflection: messages go this way.
+// encodeBytes is encode for frames of type, channel and bytes (messages, fresh, naming, log, chunk, clock, ack and held),
+// without reflection: messages go this way.
 func encodeBytes(t FrameType, channel uint64, data []byte) []byte {
 	b := make([]byte, 0, len(data)+12)
 	b = append(b, 0x83)
@@ -334,7 +327,7 @@ func decode[F any](t FrameType, frame []byte) (f F, err error) {
 	return f, nil
 }
 
-// decodeBytes is decode for a bytesFrame. The result shares memory with the frame.
+// decodeBytes is decode for such a frame. The result shares memory with the frame.
 func decodeBytes(t FrameType, frame []byte) ([]byte, error) {
 	_, n, rest, _ := cutHead(frame)
 	_, _, rest, _ = cutHead(rest)

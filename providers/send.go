@@ -16,7 +16,6 @@ type sending struct {
 	guess      bool         // base is no clock that the peer told, but less
 	started    bool         // the first plan was made
 	owesSynced bool         // once transfer and list are through
-	clock      bool         // the peer's clock has come and is not answered yet, to keep clocks from coming too fast
 
 	list     [][]byte // messages
 	transfer *outTransfer
@@ -49,8 +48,7 @@ type outTransfer struct {
 
 // numbering numbers replicas as they come up in ack frames. The other side counts along.
 type numbering struct {
-	of  map[vclock.Replica]uint64
-	ids []vclock.Replica
+	of map[vclock.Replica]uint64
 }
 
 const (

@@ -58,6 +58,16 @@ func (u Update) Clock() vclock.Clock {
 	return info.Clock
 }
 
+// Extensions returns what the writer of a message said about it with the option of this name, with values as in Export;
+// nil if that is nothing, no map, or if the update is no message. Cost: that of decoding the envelope.
+func (u Update) Extensions() map[string]any {
+	info, err := Inspect(u.Data)
+	if err != nil {
+		return nil
+	}
+	return info.Extensions
+}
+
 // Redundant reports whether a replica with this clock needs nothing of the update.
 func (u Update) Redundant(c vclock.Clock) bool {
 	if u.Kind == MessageUpdate {

@@ -137,10 +137,18 @@ func bstr(data []byte, format string) ([]byte, error) {
 }
 
 func cutBstr(data []byte) (content, rest []byte, ok bool) {
-	if len(data) == 0 || data[0]>>5 != 2 {
+	n, head := bstrHead(data)
+	if head == 0 || n > len(data)-head || head != bstrHeaderLen(n) {
 		return nil, nil, false
 	}
-	n, head := 0, 0
+	return data[head : head+n : head+n], data[head+n:], true
+}
+
+// bstrHead reads the head of a CBOR byte string: the length that it tells, and its own, 0 if it is none.
+func bstrHead(data []byte) (n, head int) {
+	if len(data) == 0 || data[0]>>5 != 2 {
+		return 0, 0
+	}
 	switch low := data[0] & 0x1f; {
 	case low < 24:
 		n, head = int(low), 1
@@ -150,17 +158,11 @@ func cutBstr(data []byte) (content, rest []byte, ok bool) {
 		n, head = int(binary.BigEndian.Uint16(data[1:])), 3
 	case low == 26 && len(data) >= 5:
 		v := binary.BigEndian.Uint32(data[1:])
-		if v > 1<<31-1 {
-			return nil, nil, false
+		if v <= 1<<31-1 {
+			n, head = int(v), 5
 		}
-		n, head = int(v), 5
-	default:
-		return nil, nil, false
 	}
-	if n > len(data)-head || head != bstrHeaderLen(n) {
-		return nil, nil, false
-	}
-	return data[head : head+n : head+n], data[head+n:], true
+	return n, head
 }
 
 // buildMessage encodes the open transaction. The bytes are immutable from here on.
@@ -186,6 +188,9 @@ func (r *Runtime) buildMessage() []byte {
 		if r.opts.WallTime {
 			flags |= flagWall
 		}
+		if tx.ext != nil {
+			flags |= flagExt
+		}
 	}
 	b := append(r.dec.scratch[:0], formatMessage, flags)
 	b = append(b, r.replicas[tx.sender][:]...)
@@ -209,6 +214,9 @@ func (r *Runtime) buildMessage() []byte {
 			b = append(b, r.replicas[tx.reps[i]][:]...)
 			b = appendUvarint(b, tx.ends[i]-1)
 		}
+	}
+	if flags&flagExt != 0 {
+		b = append(appendUvarint(b, uint64(len(tx.ext))), tx.ext...)
 	}
 	b = r.appendOperations(b, flags)
 	if len(tx.recs) == 1 && tx.recs[0].node.class == classRoot {
@@ -261,7 +269,7 @@ func (r *Runtime) shortMessage() ([]byte, bool) {
 	t, tx, at := &r.template, &r.tx, len(r.slab)
 	rec := &tx.recs[0]
 	if len(tx.recs) != 1 || len(tx.reps) != 1 || t.node != rec.node || t.sender != tx.sender || tx.lamport != tx.start+1 ||
-		cap(r.slab)-at < shortRoom {
+		tx.ext != nil || cap(r.slab)-at < shortRoom {
 		return nil, false
 	}
 	b := (*[shortRoom]byte)(r.slab[at : at+shortRoom])

@@ -41,6 +41,8 @@ type Node struct {
 	state  nodeState
 	// touched says that the open transaction has changed the object, so that it is committed once.
 	touched bool
+	// oversees says that obj is an Overseer.
+	oversees bool
 	// inState is scratch of saving: number of the object in the state being written, plus 1.
 	inState uint32
 }
@@ -125,7 +127,7 @@ func (r *Runtime) Root(name, kind string) (*Node, error) {
 		return nil, fmt.Errorf("%w: %q", ErrUnknownKind, kind)
 	}
 	if was := r.registered[name]; was != nil && was != k {
-		return nil, fmt.Errorf("%w: %q is a %s, not a %s", ErrKindConflict, name, was.name, kind)
+		return nil, fmt.Errorf("%w: %q is of kind %s, not %s", ErrKindConflict, name, was.name, kind)
 	}
 	r.registered[name] = k
 	return r.root(name, k), nil
@@ -150,6 +152,9 @@ func (r *Runtime) newNode(k *kindInfo, c nodeClass) *Node {
 func (r *Runtime) instantiate(n *Node) {
 	if n.kind.new != nil {
 		n.obj = n.kind.new(n)
+		if _, n.oversees = n.obj.(Overseer); n.oversees {
+			r.overseen.Store(true)
+		}
 	} else {
 		n.opaque = &opaque{}
 	}

@@ -136,7 +136,20 @@ func KindOf(data []byte) (UpdateKind, error) {
 	case format != 0 && format>>4 != formatMessage>>4:
 		return 0, &DecodeError{Format: "update", Field: "format", Err: ErrVersion}
 	}
+	if n := cutShort(data); n > 0 {
+		return 0, &DecodeError{Format: "update", Offset: len(data), Field: "end", Err: fmt.Errorf("%w: cut short, %d bytes are missing", ErrCorrupt, n)}
+	}
 	return 0, &DecodeError{Format: "update", Field: "format", Err: ErrCorrupt}
+}
+
+// cutShort returns how many bytes data lacks if it is the beginning of an update, else 0.
+func cutShort(data []byte) int {
+	body, tagged := bytes.CutPrefix(data, magic)
+	n, head := bstrHead(body)
+	if head == 0 || n <= len(body)-head || !tagged && (len(body) == head || body[head] != formatMessage) {
+		return 0
+	}
+	return n - (len(body) - head)
 }
 
 // magic is the CBOR tag 0x77656674 ("weft") that precedes the byte string of bundles, states and deltas.

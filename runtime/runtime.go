@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"github.com/google/uuid"
 
@@ -55,7 +56,8 @@ type Runtime struct {
 	tx       txState
 	journal  []undoRecord
 	touched  []*Node
-	commits  uint64 // transactions and loads so far; numbers events
+	overseen atomic.Bool // there was an Overseer
+	commits  uint64      // transactions and loads so far; numbers events
 	problems []Problem
 	broken   error // set when a rollback failed: no more writes
 	dec      decoder

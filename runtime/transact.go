@@ -13,11 +13,25 @@ type TxOption func(*callOptions)
 type callOptions struct {
 	origin  any
 	restore bool
+	ext     []byte
+	err     error
 }
 
 // From tags what a call changes with where it came from: events carry the tag, so that a provider can skip what it
 // brought itself.
 func From(origin any) TxOption { return func(o *callOptions) { o.origin = origin } }
+
+// Extensions says more about a transaction than its operations do, such as who its author is or which version of a program
+// wrote it: a map that goes with the message, wherever that goes, and decides nothing. See Update.Extensions. States do
+// not keep it. It costs its CBOR encoding and a byte or two in the message; values are as for EncodeValue, which is what fails
+// where Transact returns an error at once. Receive and Load ignore it.
+func Extensions(m map[string]any) TxOption {
+	ext, err := EncodeValue(m)
+	if len(m) == 0 {
+		ext = nil
+	}
+	return func(o *callOptions) { o.ext, o.err = ext, err }
+}
 
 func originOf(opts []TxOption) any {
 	if len(opts) == 0 {
@@ -73,8 +87,16 @@ func (r *Runtime) locked(fn func(Tx) error, opts []TxOption) (err error, own boo
 		return err, false
 	}
 	tx.begin(r, r.self)
-	if len(opts) > 0 || tx.origin != nil {
-		tx.origin = originOf(opts)
+	if len(opts) > 0 || tx.origin != nil || tx.ext != nil {
+		var o callOptions
+		for _, f := range opts {
+			f(&o)
+		}
+		tx.origin, tx.ext = o.origin, o.ext
+		if o.err != nil {
+			done = true
+			return o.err, false
+		}
 	}
 	err = fn(Tx{&tx.ref, tx.ref.gen})
 	if err == nil {
@@ -254,13 +276,30 @@ func (r *Runtime) appendDeps(t *txState) int {
 	return n
 }
 
+// touch makes an object part of the open transaction, before it changes.
 func (r *Runtime) touch(n *Node) {
 	if !n.touched {
+		if r.overseen.Load() {
+			r.oversee(n)
+		}
 		n.touched = true
 		if k := len(r.touched); k < cap(r.touched) && r.touched[:k+1][k] == n {
 			r.touched = r.touched[:k+1] // as in the transaction before
 		} else {
 			r.touched = append(r.touched, n)
+		}
+	}
+}
+
+// oversee tells every Overseer above n that n may change.
+func (r *Runtime) oversee(n *Node) {
+	for p := n.parent; p != nil; n, p = p, p.parent {
+		if p.oversees && n.class == classImplicit {
+			if !p.touched {
+				p.touched = true
+				r.touched = append(r.touched, p)
+			}
+			p.obj.(Overseer).Below(n)
 		}
 	}
 }

@@ -74,6 +74,9 @@ func (t Tx) Begin(n *Node) (*OpWriter, error) {
 	tx.abandon()
 	if n.class != classRoot {
 		tx.name(n)
+		if r.overseen.Load() {
+			r.oversee(n) // before the caller of OpWriter.Commit changes it
+		}
 	}
 	w := &tx.w
 	if w.node != n {
@@ -159,6 +162,7 @@ type txState struct {
 	dots    uint64 // taken so far
 	lamport uint64 // of the first dot
 	origin  any
+	ext     []byte // see Extensions; nil: none
 
 	ops    []byte // payloads, one after the other
 	sealed int    // bytes of ops that belong to recorded operations

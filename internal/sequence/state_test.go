@@ -11,31 +11,6 @@ import (
 	"github.com/seed1312cc15/weft/internal/trace"
 )
 
-// byAgent is an owner's table of replicas: numbers in order of first use.
-type byAgent struct {
-	reps    []uint32
-	numbers map[uint32]int
-}
-
-func (b *byAgent) number(rep uint32) int {
-	if n, ok := b.numbers[rep]; ok {
-		return n
-	}
-	if b.numbers == nil {
-		b.numbers = map[uint32]int{}
-	}
-	b.numbers[rep] = len(b.reps)
-	b.reps = append(b.reps, rep)
-	return len(b.reps) - 1
-}
-
-func (b *byAgent) rep(n int) (uint32, bool) {
-	if n >= len(b.reps) {
-		return 0, false
-	}
-	return b.reps[n], true
-}
-
 func same(rep uint32) int { return int(rep) }
 
 func known(n int) (uint32, bool) { return uint32(n), n < 1<<20 }
