@@ -70,12 +70,12 @@ type decoder struct {
 	base   int         // where the bit stream begins
 	codes  [columns]*bitcol.Code
 	own    [columns]bool
-	freq   frequencies
-	reps   []uint32 // by number
-	seen   int      // numbers used so far
-	ends   []uint64 // by number: the end of the replica's last span
-	most   []uint64 // by number: the greatest end
-	before uint32   // number of the span before
+	freq   [columns][bitcol.MaxSymbols]uint32 // of each column's symbols
+	reps   []uint32                           // by number
+	seen   int                                // numbers used so far
+	ends   []uint64                           // by number: the end of the replica's last span
+	most   []uint64                           // by number: the greatest end
+	before uint32                             // number of the span before
 
 	// The chain holds spans, -1 for the start of the list. The element of its top is open; that of an entry below is
 	// the left origin of the entry above.

@@ -91,7 +91,7 @@ func (d *decoder) readSpan(sp *span, i, context int, before uint32) (int, uint32
 	}
 	sp.flags = flags
 	d.keep(sp, number, seq, i)
-	return contextAfter(f, flags&flagHidden != 0), flags
+	return contextAfter(flags), flags
 }
 
 // tooMuch records why a span of n elements is none, unless that is known.
