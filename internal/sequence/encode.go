@@ -44,7 +44,8 @@ func (e *encoder) appendBits(dst []byte, after int) []byte {
 		codes[c], own[c] = codeFor(c, e.tape.Freq(c)[:alphabet[c]])
 	}
 	head := columns * (1 + 6 + 4*bitcol.MaxSymbols) / 8
-	w := bitcol.NewWriter(slices.Grow(dst, head+int(e.tape.Bits(codes, colLength)/8)+bitcol.Slack+after))
+	room := head + int(e.tape.Bits(codes, colLength)/8) + bitcol.Slack + after
+	w := bitcol.NewWriter(slices.Grow(dst, room+room/16)) // with a little for what the owner appends
 	for c, code := range codes {
 		if !own[c] {
 			w.Write(0, 1)
