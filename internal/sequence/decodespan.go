@@ -15,12 +15,14 @@ func (d *decoder) readSpans() {
 	context, flags, i := 0, uint32(0), 0
 	for k := range d.st.leaves {
 		l := &d.st.leaves[k]
+		before := d.st.visible
 		for slot := 0; slot < loadFill && i < d.spans; slot++ {
 			if context, flags = d.readSpan(&l.spans[slot], i, context, flags); d.err != nil {
 				return
 			}
 			i++
 		}
+		d.st.shown[k] = d.st.visible - before
 		if d.r.Over(d.bits) {
 			break
 		}

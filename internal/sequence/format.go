@@ -125,10 +125,19 @@ func prepareDefaults() (codes [columns]*bitcol.Code) {
 		if !ok {
 			panic("sequence: bad default code")
 		}
-		c.Prepare()
+		prepare(c, i)
 		codes[i] = c
 	}
 	return codes
+}
+
+// prepare makes the code of a column ready to read.
+func prepare(c *bitcol.Code, column int) {
+	if column < colLength {
+		c.Prepare()
+	} else {
+		c.PrepareNumbers()
+	}
 }
 
 // shape is a span's kind and side and what goes with them.
