@@ -25,10 +25,12 @@ func (r *Runtime) Objects() []ObjectInfo {
 	defer r.saving.Unlock()
 	s := r.newSaver(nil)
 	var out []ObjectInfo
+	var section []byte
 	nodes := s.nodes()
 	for _, n := range nodes {
 		if n.obj != nil && n.opaque == nil && !n.obj.Empty() {
-			out = append(out, ObjectInfo{n.pathOnly(), n.kind.name, len(s.w.section(n, nil)), false})
+			section = s.w.section(section[:0], n, nil)
+			out = append(out, ObjectInfo{n.pathOnly(), n.kind.name, len(section), false})
 		}
 	}
 	for _, n := range nodes {

@@ -172,8 +172,8 @@ func (r *Runtime) makeOpaque(n *Node, dot LocalDot, ours []uint64) {
 	p := opaquePart{end: end}
 	if !n.obj.Empty() {
 		w := r.newStateWriter(nil, end)
-		sec := w.section(n, nil)
-		p.reps, p.section = slices.Clone(w.reps), bytes.Clone(sec)
+		p.section = w.section(nil, n, nil)
+		p.reps = slices.Clone(w.reps)
 	}
 	o.parts = append(o.parts, p)
 	n.opaque = o

@@ -88,63 +88,63 @@ func (r *Runtime) save(base []uint64, opts ...SaveOption) ([]byte, error) {
 	r.saving.Lock()
 	defer r.saving.Unlock()
 	s := r.newSaver(base)
-	canonical := s.canonical(nil)
+	out := s.canonical(make([]byte, stateHead, stateHead+1024))
+	canonical := uint64(len(out) - stateHead)
 	local := s.local(o.local)
-	raw, packed, err := packSections(canonical, local, o.level)
-	if err != nil {
-		return nil, err
+	if o.level != 0 && int(canonical)+len(local) >= leastCompressed {
+		raw := append(out, local...)
+		raw = raw[prepend(raw, stateHead, appendUvarint(nil, canonical)):]
+		packed, err := compress(make([]byte, stateHead, stateHead+len(raw)/2), raw, o.level)
+		if err != nil {
+			return nil, err
+		}
+		// Where it shrinks so far that a reader would take it for an attack, it stays as it is.
+		if uint64(len(raw)) <= mostInflated(len(packed)-stateHead) {
+			at := prepend(packed, stateHead, s.head(stateZstd, uint64(len(raw))))
+			return seal(appendChecksum(packed, packed[at:]), at), nil
+		}
 	}
-	content := make([]byte, 0, 64)
+	at := prepend(out, stateHead, s.head(0, canonical))
+	out = appendChecksum(out, out[at:])
+	second := len(out)
+	out = appendUvarint(out, uint64(len(local)))
+	out = append(out, local...)
+	return seal(appendChecksum(out, out[second:]), at), nil
+}
+
+// stateHead is the most that stands before the first section: it is written when the rest is there.
+const stateHead = 64
+
+// prepend writes head before b[at:], and returns where it begins.
+func prepend(b []byte, at int, head []byte) int {
+	copy(b[at-len(head):], head)
+	return at - len(head)
+}
+
+// head returns what stands before the first section, whose size is given.
+func (s *saver) head(flags byte, size uint64) []byte {
+	r := s.rt
 	format := byte(formatState)
-	if base != nil {
+	if s.base != nil {
 		format = formatDelta
 	}
-	var flags byte
 	if r.document != uuid.Nil {
 		flags |= stateDocument
 	}
-	if packed != nil {
-		flags |= stateZstd
-	}
-	content = append(content, format, 0, flags)
+	head := append(make([]byte, 0, stateHead), format, 0, flags)
 	if r.document != uuid.Nil {
-		content = append(content, r.document[:]...)
+		head = append(head, r.document[:]...)
 	}
-	if packed == nil {
-		content = slices.Grow(content, len(canonical)+len(local)+32)
-		content = appendUvarint(content, uint64(len(canonical)))
-		content = append(content, canonical...)
-		content = appendChecksum(content, content)
-		at := len(content)
-		content = appendUvarint(content, uint64(len(local)))
-		content = append(content, local...)
-		content = appendChecksum(content, content[at:])
-		return sealed(content), nil
-	}
-	content = appendUvarint(content, uint64(raw))
-	content = append(content, packed...)
-	return sealed(appendChecksum(content, content)), nil
+	return appendUvarint(head, size)
+}
+
+// seal puts the magic tag and the byte-string head before the content b[at:], where there is room for them.
+func seal(b []byte, at int) []byte {
+	return b[prepend(b, at, bstrHeader(append(make([]byte, 0, stateHead), magic...), len(b)-at)):]
 }
 
 // leastCompressed is where compression begins to save something, in bytes.
 const leastCompressed = 256
-
-// packSections compresses both sections: packed is nil where that is not asked for, and where they shrink so far that a
-// reader would take the result for an attack.
-func packSections(canonical, local []byte, level zstd.EncoderLevel) (size int, packed []byte, err error) {
-	if level == 0 || len(canonical)+len(local) < leastCompressed {
-		return 0, nil, nil
-	}
-	raw := appendUvarint(make([]byte, 0, len(canonical)+len(local)+10), uint64(len(canonical)))
-	raw = append(append(raw, canonical...), local...)
-	if packed, err = compress(raw, level); err != nil {
-		return 0, nil, err
-	}
-	if uint64(len(raw)) > mostInflated(len(packed)) {
-		return 0, nil, nil
-	}
-	return len(raw), packed, nil
-}
 
 // encoders keeps Zstandard encoders: they are costly to make and to zero. Small inputs have their own, with a window to
 // match.
@@ -152,7 +152,8 @@ var encoders [2][zstd.SpeedBestCompression + 1]sync.Pool
 
 const smallWindow = 64 << 10
 
-func compress(raw []byte, level zstd.EncoderLevel) ([]byte, error) {
+// compress appends the compressed raw to dst.
+func compress(dst, raw []byte, level zstd.EncoderLevel) ([]byte, error) {
 	large := 0
 	if len(raw) > smallWindow {
 		large = 1
@@ -170,7 +171,7 @@ func compress(raw []byte, level zstd.EncoderLevel) ([]byte, error) {
 		}
 	}
 	defer pool.Put(e)
-	return e.EncodeAll(raw, nil), nil
+	return e.EncodeAll(raw, dst), nil
 }
 
 func appendChecksum(b, of []byte) []byte {
@@ -195,11 +196,13 @@ type saver struct {
 	kinds []*kindInfo
 	keys  map[string]int
 	delta *deltaInfo
-	out   []byte
+
+	out    []byte
+	before []byte // memory for what stands before a section
 }
 
 func (r *Runtime) newSaver(base []uint64) *saver {
-	s := &saver{rt: r, base: base, canon: make([]uint32, len(r.next)), keys: make(map[string]int)}
+	s := &saver{rt: r, base: base, canon: make([]uint32, len(r.next))}
 	for i, n := range r.next {
 		if n > 0 {
 			s.reps = append(s.reps, Rep(i))
@@ -221,7 +224,7 @@ func (s *saver) uvarint(v uint64) { s.out = appendUvarint(s.out, v) }
 // canonical appends the canonical section; for a delta, its counterpart.
 func (s *saver) canonical(dst []byte) []byte {
 	nodes := s.nodes()
-	s.out = slices.Grow(dst, 1024)
+	s.out = slices.Grow(dst, 256)
 	s.clock()
 	s.uvarint(uint64(len(s.kinds)))
 	for _, k := range s.kinds {
@@ -232,13 +235,14 @@ func (s *saver) canonical(dst []byte) []byte {
 		}
 	}
 	s.uvarint(uint64(len(nodes)))
+	out := s.out
 	for i, n := range nodes {
-		s.object(n, i)
+		out = s.object(out, n, i)
 	}
 	for _, n := range nodes {
 		n.inState = 0
 	}
-	return s.out
+	return out
 }
 
 // clock writes replicas, clock, base, heads and the Lamport timestamp.
@@ -313,11 +317,16 @@ func (s *saver) nodes() []*Node {
 			return cmp.Or(strings.Compare(a.key, b.key), strings.Compare(a.kind.name, b.kind.name))
 		})
 	}
-	seen := make(map[*kindInfo]bool)
+	var seen map[*kindInfo]bool // made when there is a second kind
 	for _, n := range nodes {
-		if !seen[n.kind] {
+		if seen[n.kind] || len(s.kinds) > 0 && n.kind == s.kinds[0] {
+			continue
+		}
+		if s.kinds = append(s.kinds, n.kind); len(s.kinds) > 1 {
+			if seen == nil {
+				seen = make(map[*kindInfo]bool)
+			}
 			seen[n.kind] = true
-			s.kinds = append(s.kinds, n.kind)
 		}
 	}
 	slices.SortFunc(s.kinds, func(a, b *kindInfo) int { return strings.Compare(a.name, b.name) })
@@ -343,18 +352,20 @@ func (s *saver) lost(n *Node) bool {
 	return s.delta != nil && len(s.delta.byNode[n]) > 0 && !n.opaque.holds()
 }
 
-// object writes one entry: a tag (bits 0-1 class, bit 2: no state follows, then the kind's number), what identifies it,
-// and its section.
-func (s *saver) object(n *Node, i int) {
+// object appends one entry: a tag (bits 0-1 class, bit 2: no state follows, then the kind's number), what identifies it,
+// and its section. The section comes first, in its place but for what is then put before it.
+func (s *saver) object(out []byte, n *Node, i int) []byte {
 	kind, _ := slices.BinarySearchFunc(s.kinds, n.kind, func(a, b *kindInfo) int { return strings.Compare(a.name, b.name) })
-	var section []byte
+	at := len(out)
 	stub := (n.obj == nil || n.opaque != nil) && !s.lost(n)
+	s.w.reset()
 	if !stub && (s.delta != nil || !n.obj.Empty()) {
-		section = s.w.section(n, s.delta)
-		if s.delta != nil && !s.delta.live && len(s.delta.byNode[n]) == 0 && len(section) == 1 {
-			stub = true // nothing changed: only "no deletions"
+		out = s.w.section(out, n, s.delta)
+		if s.delta != nil && !s.delta.live && len(s.delta.byNode[n]) == 0 && len(out) == at+1 {
+			stub, out = true, out[:at] // nothing changed: only "no deletions"
 		}
 	}
+	s.out = s.before[:0]
 	tag := uint64(n.class) | uint64(kind)<<3
 	if stub {
 		tag |= 4
@@ -371,10 +382,11 @@ func (s *saver) object(n *Node, i int) {
 		s.uvarint(uint64(i) - uint64(n.parent.inState-1))
 		s.key(n.key)
 	}
-	if stub {
-		return
+	if !stub {
+		s.sizeAndTable(len(out)-at, s.w.reps)
 	}
-	s.section(section, s.w.reps)
+	s.before = s.out
+	return slices.Insert(out, at, s.before...)
 }
 
 // key writes the key of an implicit object: field names recur, so each is spelled out once.
@@ -383,26 +395,26 @@ func (s *saver) key(key string) {
 		s.uvarint(uint64(i) + 1)
 		return
 	}
+	if s.keys == nil {
+		s.keys = make(map[string]int)
+	}
 	s.keys[key] = len(s.keys)
 	s.uvarint(0)
 	s.uvarint(uint64(len(key)))
 	s.out = append(s.out, key...)
 }
 
-// section writes a length, the object's table of replicas as numbers of the state's table, and the section.
-func (s *saver) section(section []byte, reps []Rep) {
-	if len(section) == 0 {
+// sizeAndTable writes the length of a section of size bytes with its table in front, and the table: the object's replicas as
+// numbers of the state's table.
+func (s *saver) sizeAndTable(size int, reps []Rep) {
+	if size == 0 {
 		s.uvarint(0)
 		return
 	}
-	size := uvarintLen(uint64(len(reps))) + len(section)
+	size += uvarintLen(uint64(len(reps)))
 	for _, rep := range reps {
 		size += uvarintLen(uint64(s.canon[rep]))
 	}
 	s.uvarint(uint64(size))
-	s.uvarint(uint64(len(reps)))
-	for _, rep := range reps {
-		s.uvarint(uint64(s.canon[rep]))
-	}
-	s.out = append(s.out, section...)
+	s.table(reps)
 }

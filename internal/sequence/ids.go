@@ -2,6 +2,7 @@ package sequence
 
 import (
 	"cmp"
+	"math/bits"
 	"slices"
 )
 
@@ -220,10 +221,55 @@ func (s *Sequence) dotIndexNow() *dotIndex {
 		rr.runs = append(rr.runs, uint32(i))
 	}
 	for _, rr := range d.byRep {
-		slices.SortFunc(rr.runs, func(a, b uint32) int { return cmp.Compare(s.runs[a].seq, s.runs[b].seq) })
+		s.sortBySeq(rr.runs)
 	}
 	s.dots.Store(d)
 	return d
+}
+
+// sortBySeq sorts indexes of runs of one replica by seq. After a load they stand in the order of the list, and comparing many
+// costs more than the load did: they are sorted by digits, where seq and index fit into a word.
+func (s *Sequence) sortBySeq(index []uint32) {
+	const few = 64
+	compare := func(a, b uint32) int { return cmp.Compare(s.runs[a].seq, s.runs[b].seq) }
+	if len(index) < few || slices.IsSortedFunc(index, compare) {
+		slices.SortFunc(index, compare)
+		return
+	}
+	all := uint64(0)
+	for _, i := range index {
+		all |= s.runs[i].seq
+	}
+	low := bits.Len(uint(len(s.runs)))
+	high := low + bits.Len64(all)
+	if high > 64 {
+		slices.SortFunc(index, compare)
+		return
+	}
+	keys, spare := make([]uint64, len(index)), make([]uint64, len(index))
+	for k, i := range index {
+		keys[k] = s.runs[i].seq<<low | uint64(i)
+	}
+	const digit = 11
+	for ; low < high; low += digit {
+		var at [1 << digit]int // where the next key with this digit goes
+		for _, k := range keys {
+			at[k>>low%(1<<digit)]++
+		}
+		sum := 0
+		for d, n := range at {
+			at[d], sum = sum, sum+n
+		}
+		for _, k := range keys {
+			p := &at[k>>low%(1<<digit)]
+			spare[*p] = k
+			*p++
+		}
+		keys, spare = spare, keys
+	}
+	for k, key := range keys {
+		index[k] = uint32(key & (1<<bits.Len(uint(len(s.runs))) - 1))
+	}
 }
 
 // Has says whether all n elements with dots from id on are present, hidden or not. Cost: O(log runs) a run of dots.

@@ -278,3 +278,32 @@ func TestReadAsLoaded(t *testing.T) {
 	read("zabc")
 	s.Commit()
 }
+
+// TestDotsAfterALoad tests that dots are found after a load, whose runs stand in the order of the list: few and many, with
+// seqs of a few bits and of so many that they do not fit into a word with the number of a run.
+func TestDotsAfterALoad(t *testing.T) {
+	for _, n := range []int{10, 3000} {
+		for _, step := range []uint64{1, 3, 1 << 41} {
+			s := sequence.New(plainOrder{}, false)
+			for i := range n {
+				id := sequence.ID{Rep: uint32(i % 2), Seq: uint64(i) * step}
+				if _, _, err := s.Insert(i*7919%(i+1), id, 1, ""); err != nil {
+					t.Fatal(err)
+				}
+			}
+			u := reload(t, plainOrder{}, save(s), false)
+			for i := range n {
+				id := sequence.ID{Rep: uint32(i % 2), Seq: uint64(i) * step}
+				if lid, ok := u.LIDOf(id); !ok || u.IDOf(lid) != id {
+					t.Fatalf("%d dots, step %d: %v is element %d, %v", n, step, id, lid, ok)
+				}
+				if _, ok := u.LIDOf(sequence.ID{Rep: id.Rep, Seq: id.Seq + 1}); ok && step > 2 {
+					t.Fatalf("a dot after %v", id)
+				}
+			}
+			if err := u.Check(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
