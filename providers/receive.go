@@ -206,7 +206,7 @@ func (s *Session) update(data []byte) {
 			return
 		}
 	}
-	res, err := s.rt.Receive(data, runtime.From(s))
+	res, err := s.rt.Receive(data, s.from...)
 	if res.Waiting > 0 && s.waitingSince.IsZero() {
 		s.waitingSince = s.now
 	}
@@ -214,8 +214,11 @@ func (s *Session) update(data []byte) {
 		s.redundant(data)
 	}
 	var limit *runtime.LimitError
+	var twin *runtime.EquivocationError
 	switch {
 	case err == nil:
+	case errors.As(err, &twin) && twin.Waiting:
+		s.askAgain() // once the other one is dropped this one may turn out to be right
 	case errors.As(err, &limit) && (limit.Name == "Waiting" || limit.Name == "WaitingOrigin" || limit.Name == "WaitingBytes"):
 		s.askAgain() // what does not fit into the waiting room was dropped
 	case errors.Is(err, runtime.ErrMissingDeps):

@@ -65,6 +65,8 @@ type Session struct {
 	// What arrives.
 	take taking
 
+	from []runtime.TxOption // of what the peer brings
+
 	// Messages that wait here for others.
 	waitingSince time.Time
 	askedAt      time.Time
@@ -152,6 +154,10 @@ func newSession(rt *runtime.Runtime, channel uint64, document string, o *Options
 	}
 	if err := s.opt.fill(rt); err != nil {
 		return nil, err
+	}
+	s.from = []runtime.TxOption{runtime.From(s)}
+	if s.opt.FirstHop {
+		s.from = append(s.from, runtime.FirstHop())
 	}
 	s.out.session, s.out.maxBytes, s.out.maxN = s, s.opt.QueueBytes, s.opt.QueueMessages
 	if !s.opt.IgnoreAcks {

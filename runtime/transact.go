@@ -11,23 +11,26 @@ import (
 type TxOption func(*callOptions)
 
 type callOptions struct {
-	origin  any
-	restore bool
+	origin   any
+	restore  bool
+	firstHop bool
 }
 
 // From tags what a call changes with where it came from: events carry the tag, so that a provider can skip what it
 // brought itself.
 func From(origin any) TxOption { return func(o *callOptions) { o.origin = origin } }
 
-func originOf(opts []TxOption) any {
+func originOf(opts []TxOption) any { return optionsOf(opts).origin }
+
+func optionsOf(opts []TxOption) callOptions {
 	if len(opts) == 0 {
-		return nil
+		return callOptions{}
 	}
 	var o callOptions
 	for _, f := range opts {
 		f(&o)
 	}
-	return o.origin
+	return o
 }
 
 // Transact runs fn with the write lock held and then emits all its operations as one message. If fn returns an error or

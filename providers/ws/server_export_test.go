@@ -13,3 +13,14 @@ func (s *Server) Retiring() (n int) {
 	}
 	return n
 }
+
+// Waiting returns how many messages of an open document wait for others.
+func (s *Server) Waiting(document string) int {
+	s.rooms.mu.Lock()
+	r := s.rooms.all[document]
+	s.rooms.mu.Unlock()
+	if r == nil || !r.loaded() {
+		return 0
+	}
+	return r.rt.Waiting()
+}
