@@ -56,7 +56,7 @@ func TestFirstHop(t *testing.T) {
 		t.Errorf("problems %v", b.problems)
 	}
 	b.take(last)
-	b.want("x z 1 2")
+	b.want("1 2 x z")
 }
 
 // TestAppliedBeforeWaiting has a message that can be applied go before another one of its dot that waits for what may never
@@ -69,16 +69,16 @@ func TestAppliedBeforeWaiting(t *testing.T) {
 	}
 	b.take(a.add("x"))
 	b.want("x")
-	twin2 := open(t, 1)
-	twin2.take(nowhere.add("more"))
-	var e *runtime.EquivocationError
-	c := open(t, 4)
-	if res := c.take(twin2.add("one")); res.Waiting != 1 {
+
+	c, twins := open(t, 4), []*doc{open(t, 1), open(t, 1)}
+	for _, d := range twins {
+		d.take(nowhere.save())
+	}
+	if res := c.take(twins[0].add("one")); res.Waiting != 1 {
 		t.Fatalf("%+v", res)
 	}
-	twin3 := open(t, 1)
-	twin3.take(nowhere.save())
-	if err := c.refuse(twin3.add("two")); !errors.As(err, &e) || !e.Waiting {
+	var e *runtime.EquivocationError
+	if err := c.refuse(twins[1].add("two")); !errors.As(err, &e) || !e.Waiting {
 		t.Errorf("two that wait: %v", err)
 	}
 }
