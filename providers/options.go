@@ -68,9 +68,8 @@ type Options struct {
 	// Durable, and tells no peer of more than this; without it, Received. It must be fast, must not call the session, and
 	// must never fall. Session.Poke tells that it may have grown.
 	Durable func(vclock.Replica) uint64
-	// DurableFirst holds own transactions back until Durable covers them. Where a store lends the replica ID this must be so:
-	// what a crash takes from this side must not be known elsewhere, or its dots would be used again. Others' transactions
-	// wait behind own ones.
+	// DurableFirst holds transactions back until Durable covers them: what a crash can take from this side is known nowhere
+	// else. Where a store lends the replica ID this must be so, or dots would be used again. With Durable, Log implies it.
 	DurableFirst bool
 	// TrustReceived takes acknowledgements of level Received for good enough to let history forget own messages; default:
 	// only those of level Durable.
@@ -95,7 +94,8 @@ type Options struct {
 	Save func(since vclock.Clock) (update []byte, reaches vclock.Clock, err error)
 
 	// Log numbers the document's transactions for peers that want to follow it: they get what is numbered, in that order, and
-	// nothing before it is durable. It is that of the document's Keeper. For servers.
+	// nothing before it is durable. It is that of the document's Keeper, and wakes the session when more is durable. For
+	// servers.
 	Log *RoomLog
 	// Follow asks the peer to number its transactions, and keeps the place for the next session. It belongs to this document
 	// and this peer, and to one session at a time. For clients of a server.
@@ -170,6 +170,7 @@ func (o *Options) fill(rt *runtime.Runtime) error {
 	case len(o.Data) > 4<<10:
 		return fmt.Errorf("%w: Data has %d bytes; at most 4096", ErrInvalidOptions, len(o.Data))
 	}
+	o.DurableFirst = o.DurableFirst || o.Log != nil && o.Durable != nil
 	if o.Save == nil {
 		o.Save = func(since vclock.Clock) (b []byte, _ vclock.Clock, err error) {
 			if since == nil {

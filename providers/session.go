@@ -259,7 +259,7 @@ func (s *Session) end() {
 	s.out.live, s.out.items, s.out.lacks, s.out.owes = false, nil, nil, nil
 	s.out.mu.Unlock()
 	s.send, s.take = sending{}, taking{}
-	if s.lead.on {
+	if s.opt.Log != nil {
 		s.opt.Log.leave(s)
 	}
 	if s.box != nil {
@@ -309,6 +309,9 @@ func (s *Session) meet(t FrameType, o *openOptions) error {
 		s.out.owes = make(map[vclock.Replica]owing)
 	}
 	s.out.mu.Unlock()
+	if s.opt.Log != nil {
+		s.opt.Log.join(s)
+	}
 	resumed, err := s.meetLog(t, o)
 	if err != nil {
 		return err

@@ -135,7 +135,7 @@ func (r *room) options(m *member, access Access) *providers.Options {
 // peerOptions are those of a session with another server. What is wrong with a writer there is no reason to part.
 func (r *room) peerOptions() *providers.Options {
 	l := &r.server.opt.Limits
-	o := &providers.Options{Save: r.save, QueueBytes: l.QueueBytes, QueueMessages: l.QueueMessages, TransferBytes: l.TransferBytes, Check: r.quota}
+	o := &providers.Options{Save: r.save, Log: r.keeper.Log(), QueueBytes: l.QueueBytes, QueueMessages: l.QueueMessages, TransferBytes: l.TransferBytes, Check: r.quota}
 	if !r.server.volatile {
 		o.Durable = r.keeper.Durable
 	}
