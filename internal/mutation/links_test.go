@@ -77,9 +77,15 @@ var links = []mutant{
 	},
 	{
 		name: "sent-before-durable", file: "providers/send.go",
-		find: "if items[i].sender == self && items[i].end > s.opt.Durable(self) {", put: "if items[i].sender == self && false {",
+		find: "return x.end > s.opt.Durable(x.sender)", put: "return x.end > s.opt.Durable(x.sender) && x.sender != s.rt.Replica()",
 		breaks: "own transactions leave before the store has made them durable",
 		pkg:    "providers", test: "TestDurableFirst",
+	},
+	{
+		name: "relayed-before-durable", file: "providers/options.go",
+		find: "o.DurableFirst || o.Log != nil && o.Durable != nil", put: "o.DurableFirst",
+		breaks: "a server passes on what a crash can take back",
+		pkg:    "providers/ws", test: "TestNothingIsRelayedBeforeItIsDurable",
 	},
 	{
 		name: "transient-values-stay", file: "providers/ephemeral.go",
