@@ -103,8 +103,17 @@ type Options struct {
 	// Principal is who the peer is, as this side knows it; a Keeper stores it with what the peer brings. At most 128 bytes.
 	Principal string
 
+	// NoDigests says that this side does not compare documents with the peer. By default the side that opened the document
+	// does, about once a minute at most and when nothing happens: Diverged tells if they differ though their clocks are equal.
+	NoDigests bool
+	// Digest returns the document's fingerprint; default DigestOf. It may give out a cached one that is of the present.
+	Digest func() (*Digest, bool)
+
 	// Ephemeral is the document's presence and channels, shared by all its sessions; nil: those frames are ignored.
 	Ephemeral *Ephemeral
+	// Relays says that the peer speaks for others too, as a linked server does: presence and casts of any replica are taken
+	// from it, with the stamps that it gives them, whatever EphemeralOptions.OwnKeysOnly says.
+	Relays bool
 	// Stamp goes with the presence and casts that this peer brings, in place of what it says itself: who it is, as the
 	// server knows it; at most 1 KiB.
 	Stamp []byte
@@ -169,6 +178,9 @@ func (o *Options) fill(rt *runtime.Runtime) error {
 		return fmt.Errorf("%w: Principal has %d bytes; at most %d", ErrInvalidOptions, len(o.Principal), MaxPrincipal)
 	case len(o.Data) > 4<<10:
 		return fmt.Errorf("%w: Data has %d bytes; at most 4096", ErrInvalidOptions, len(o.Data))
+	}
+	if o.Digest == nil {
+		o.Digest = func() (*Digest, bool) { return DigestOf(rt) }
 	}
 	o.DurableFirst = o.DurableFirst || o.Log != nil && o.Durable != nil
 	if o.Save == nil {

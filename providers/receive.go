@@ -91,6 +91,8 @@ func (s *Session) receive(t FrameType, frame []byte) error {
 			return err
 		}
 		return s.clock(t, data)
+	case FrameDigest:
+		return s.digestIn(frame)
 	case FramePresence:
 		f, err := decode[presenceFrame](t, frame)
 		if err == nil && len(f.Entries) > maxPresence {
@@ -137,6 +139,8 @@ func (s *Session) plain(t FrameType) {
 		s.tell |= tellClock
 	case FrameSynced:
 		s.events.add(Synced{s.channel, s.document})
+		s.cmp.synced = true
+		s.cmp.soon(s.now)
 	case FrameClose:
 		s.tell = 0
 		s.events.add(Closed{s.channel, s.document})
@@ -225,6 +229,9 @@ func (s *Session) update(data []byte) {
 		s.askAgain()
 	case !s.opt.FirstHop && (errors.Is(err, runtime.ErrEquivocation) || errors.Is(err, runtime.ErrClockJump) || errors.Is(err, runtime.ErrRefused)):
 		s.events.add(Problem{s.channel, s.document, err, 1})
+		if twin != nil {
+			s.twin(twin)
+		}
 	default:
 		s.Refuse(refusal(err))
 	}

@@ -38,6 +38,7 @@ const (
 	dueNothing due = iota
 	dueClock       // what base lacks
 	dueState       // everything
+	dueKept        // what the peer has already, and history still holds
 )
 
 type outTransfer struct {
@@ -67,6 +68,9 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 func (s *Session) Next() (frame []byte, ok bool) {
 	if s.phase == phaseLive {
 		s.opened = time.Time{}
+		if s.out.news.Swap(false) {
+			s.cmp.soon(s.now)
+		}
 	}
 	if s.tell != 0 {
 		if f := s.small(); f != nil {
@@ -131,6 +135,8 @@ func (s *Session) small() []byte {
 	case has(tellAsk):
 		s.answered = s.now
 		return encode(plainFrame{Type: FrameAsk, Channel: s.channel})
+	case has(tellDigest):
+		return s.digest()
 	case s.tell&tellClock != 0:
 		return s.clockFrame(tellClock, FrameClock, transferClock, s.holds())
 	}
@@ -232,6 +238,9 @@ func (s *Session) content() []byte {
 			return f
 		case x.due == dueClock && x.started && s.clocks < 1:
 			return nil // the peer sends clocks too fast; time brings this on
+		case x.due == dueKept:
+			s.retell()
+			continue
 		case x.due != dueNothing:
 			if !s.plan() {
 				return nil

@@ -74,6 +74,7 @@ type Session struct {
 	told         vclock.Clock // a clock of the peer that Next has not looked at yet
 	clocks       float64      // clock frames that may be answered now; grows by one a second
 
+	cmp comparing
 	box *ephemeralBox
 }
 
@@ -97,6 +98,7 @@ const (
 	tellSynced
 	tellHeld
 	tellRefuse
+	tellDigest
 )
 
 const firstClocks = 4
@@ -108,7 +110,7 @@ func NewSession(rt *runtime.Runtime, channel uint64, document string, o *Options
 	if err != nil {
 		return nil, err
 	}
-	s.tell = tellOpen
+	s.tell, s.cmp.opener = tellOpen, true
 	return s, nil
 }
 
@@ -275,6 +277,9 @@ func (s *Session) options() openOptions {
 		Replica: id[:], Refuses: s.opt.ReadOnly, Level: uint8(s.opt.level()), NoAcks: s.opt.IgnoreAcks,
 		Window: uint64(s.opt.Window), Data: s.opt.Data, Pattern: uint8(s.opt.Pattern),
 	}
+	if !s.opt.NoDigests {
+		o.Digests = digestVersion
+	}
 	o.Log = s.logOption()
 	if s.opt.Pattern == Clock && !s.resumes(o.Log) {
 		if c := encodeClock(s.holds()); len(c) <= maxInline {
@@ -302,7 +307,7 @@ func (s *Session) meet(t FrameType, o *openOptions) error {
 	}
 	s.peer.replica, s.peer.refuses, s.peer.level, s.peer.wants = o.replica(), o.Refuses, Level(o.Level), !o.NoAcks
 	s.send.credit = int(min(o.Window, 1<<30))
-	s.phase = phaseLive
+	s.phase, s.cmp.on = phaseLive, o.Digests == digestVersion && !s.opt.NoDigests
 	s.out.mu.Lock()
 	s.out.live = s.opt.Pattern != State && !o.Refuses
 	if s.peer.wants {
@@ -380,6 +385,8 @@ func (s *Session) Tick(now time.Time) {
 			} else {
 				s.askAgain()
 			}
+		case timerCompare:
+			s.compare()
 		case timerIdle:
 			s.send.packer, s.send.packedAt = nil, time.Time{}
 		}
@@ -417,12 +424,13 @@ const (
 	timerStall
 	timerWaiting
 	timerIdle
+	timerCompare
 )
 
 // dictionaryIdle is how long a dictionary stays in memory after its last use.
 const dictionaryIdle = time.Minute
 
-func (s *Session) timers() (t [6]timer) {
+func (s *Session) timers() (t [7]timer) {
 	if s.phase == phaseEnded || s.now.IsZero() {
 		return t
 	}
@@ -442,6 +450,7 @@ func (s *Session) timers() (t [6]timer) {
 		after(4, timerWaiting, latest(s.waitingSince, s.askedAt), max(s.opt.AskAfter, s.askPause))
 	}
 	after(5, timerIdle, s.send.packedAt, dictionaryIdle)
+	after(6, timerCompare, s.cmp.at, 0)
 	return t
 }
 

@@ -49,6 +49,7 @@ type room struct {
 	round     int             // times that more has become durable
 
 	version, bytes atomic.Int64 // updates applied
+	digest         roomDigest
 
 	// cache is an encoded state, for all that join: its lock is held while one of them encodes it.
 	cache struct {
@@ -118,8 +119,8 @@ func (r *room) close() error {
 func (r *room) options(m *member, access Access) *providers.Options {
 	l := &r.server.opt.Limits
 	o := &providers.Options{
-		IgnoreAcks: true, ReadOnly: access == AccessRead, FirstHop: true, Save: r.save, Log: r.keeper.Log(), Principal: m.c.principal.ID,
-		Ephemeral: r.ephemeral, Stamp: m.c.principal.Stamp,
+		IgnoreAcks: true, ReadOnly: access == AccessRead, FirstHop: access != AccessServer, Relays: access == AccessServer, Save: r.save, Log: r.keeper.Log(), Principal: m.c.principal.ID,
+		Ephemeral: r.ephemeral, Stamp: m.c.principal.Stamp, Digest: r.digestOf,
 		QueueBytes: l.QueueBytes, QueueMessages: l.QueueMessages, TransferBytes: l.TransferBytes,
 		Check: func(update []byte) error { return m.c.check(m, update) },
 	}
@@ -132,10 +133,11 @@ func (r *room) options(m *member, access Access) *providers.Options {
 	return o
 }
 
-// peerOptions are those of a session with another server. What is wrong with a writer there is no reason to part.
-func (r *room) peerOptions() *providers.Options {
+// peerOptions are those of a session with another server, by its name. What is wrong with a writer there is no reason to
+// part.
+func (r *room) peerOptions(name string) *providers.Options {
 	l := &r.server.opt.Limits
-	o := &providers.Options{Save: r.save, Log: r.keeper.Log(), QueueBytes: l.QueueBytes, QueueMessages: l.QueueMessages, TransferBytes: l.TransferBytes, Check: r.quota}
+	o := &providers.Options{Principal: name, Relays: true, Ephemeral: r.ephemeral, Save: r.save, Digest: r.digestOf, Log: r.keeper.Log(), QueueBytes: l.QueueBytes, QueueMessages: l.QueueMessages, TransferBytes: l.TransferBytes, Check: r.quota}
 	if !r.server.volatile {
 		o.Durable = r.keeper.Durable
 	}
@@ -277,8 +279,8 @@ func (r *room) leave(m *member) {
 		again = again || other.replica == m.replica
 	}
 	r.mu.Unlock()
-	if !again {
-		r.ephemeral.Gone(m.replica)
+	if !again && m.session != nil {
+		r.ephemeral.Gone(m.session)
 	}
 }
 
