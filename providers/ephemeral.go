@@ -211,8 +211,9 @@ func (e *Ephemeral) Cast(topic string, value []byte, echo bool) error {
 	now := e.opt.Now()
 	e.mu.Lock()
 	e.counter++
-	f := castFrame{From: e.opt.Own[:], Counter: e.counter, Topic: topic, Value: append([]byte{}, value...)}
-	if !e.admit(e.opt.Own, e.counter, now) {
+	own := e.opt.Own
+	f := castFrame{From: own[:], Counter: e.counter, Topic: topic, Value: append([]byte{}, value...)}
+	if !e.admit(own, e.counter, now) {
 		e.mu.Unlock()
 		return fmt.Errorf("%w: more than %d casts a second", ErrLimit, e.opt.PerSecond)
 	}
@@ -222,7 +223,7 @@ func (e *Ephemeral) Cast(topic string, value []byte, echo bool) error {
 		w()
 	}
 	if echo {
-		e.tellCast(Cast{e.opt.Own, topic, f.Value, nil})
+		e.tellCast(Cast{own, topic, f.Value, nil})
 	}
 	return nil
 }

@@ -164,15 +164,16 @@ type acceptFrame struct {
 
 // openOptions is what a side says of itself when a document is opened.
 type openOptions struct {
-	Replica []byte `cbor:"1,keyasint,omitempty"` // under which it writes
-	Clock   []byte `cbor:"2,keyasint,omitempty"` // what it acknowledges; absent: ask
-	Refuses bool   `cbor:"3,keyasint,omitempty"` // takes no updates
-	Level   uint8  `cbor:"4,keyasint,omitempty"` // of its acknowledgements
-	NoAcks  bool   `cbor:"5,keyasint,omitempty"` // wants none
-	Window  uint64 `cbor:"6,keyasint,omitempty"` // credit for chunks that it gives in advance, bytes
-	Data    []byte `cbor:"7,keyasint,omitempty"` // of the application
-	Pattern uint8  `cbor:"8,keyasint,omitempty"` // how it sends
-	Digests uint64 `cbor:"9,keyasint,omitempty"` // version of the digests that it compares; 0: none
+	Replica []byte `cbor:"1,keyasint,omitempty"`  // under which it writes
+	Clock   []byte `cbor:"2,keyasint,omitempty"`  // what it acknowledges; absent: ask
+	Refuses bool   `cbor:"3,keyasint,omitempty"`  // takes no updates
+	Level   uint8  `cbor:"4,keyasint,omitempty"`  // of its acknowledgements
+	NoAcks  bool   `cbor:"5,keyasint,omitempty"`  // wants none
+	Window  uint64 `cbor:"6,keyasint,omitempty"`  // credit for chunks that it gives in advance, bytes
+	Data    []byte `cbor:"7,keyasint,omitempty"`  // of the application
+	Pattern uint8  `cbor:"8,keyasint,omitempty"`  // how it sends
+	Plain   bool   `cbor:"10,keyasint,omitempty"` // wants states without compression
+	Digests uint64 `cbor:"9,keyasint,omitempty"`  // version of the digests that it compares; 0: none
 
 	Log *wirePlace `cbor:"16,keyasint,omitempty"` // open: it wants to follow a log, from there; accept: it will
 }

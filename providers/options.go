@@ -93,6 +93,9 @@ type Options struct {
 	// clock means all that the document held when Save was called.
 	Save func(since vclock.Clock) (update []byte, reaches vclock.Clock, err error)
 
+	// Uncompressed asks the peer for states and deltas without compression: for a reader that is to be small.
+	Uncompressed bool
+
 	// Log numbers the document's transactions for peers that want to follow it: they get what is numbered, in that order, and
 	// nothing before it is durable. It is that of the document's Keeper, and wakes the session when more is durable. For
 	// servers.
@@ -131,6 +134,9 @@ type Options struct {
 	// AnswerAfter bounds the wait for accept or for a clock; default 10 s. StallAfter bounds a transfer without progress;
 	// default 30 s. The document then ends with CodeTimeout or CodeStalled.
 	AnswerAfter, StallAfter time.Duration
+	// DropAfter is how long messages of the peer may wait for others before they are dropped and asked for again; default 30
+	// s.
+	DropAfter time.Duration
 	// AskAfter is how long messages may wait for others before the peer is asked by clock; default 2 s, doubling up to 1
 	// minute as long as that does not help.
 	AskAfter time.Duration
@@ -155,7 +161,7 @@ func (o *Options) fill(rt *runtime.Runtime) error {
 	for _, f := range []struct {
 		v   *time.Duration
 		def time.Duration
-	}{{&o.AnswerAfter, 10 * time.Second}, {&o.StallAfter, 30 * time.Second}, {&o.AskAfter, 2 * time.Second}} {
+	}{{&o.AnswerAfter, 10 * time.Second}, {&o.StallAfter, 30 * time.Second}, {&o.AskAfter, 2 * time.Second}, {&o.DropAfter, 30 * time.Second}} {
 		if *f.v == 0 {
 			*f.v = f.def
 		}

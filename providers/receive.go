@@ -211,8 +211,8 @@ func (s *Session) update(data []byte) {
 		}
 	}
 	res, err := s.rt.Receive(data, s.from...)
-	if res.Waiting > 0 && s.waitingSince.IsZero() {
-		s.waitingSince = s.now
+	if res.Waiting > 0 {
+		s.waitingSince, s.oldest = since(s.waitingSince, s.now), since(s.oldest, s.now)
 	}
 	if res.Redundant > 0 && err == nil {
 		s.redundant(data)
@@ -235,6 +235,14 @@ func (s *Session) update(data []byte) {
 	default:
 		s.Refuse(refusal(err))
 	}
+}
+
+// since returns when something began: now, if it had not yet.
+func since(began, now time.Time) time.Time {
+	if began.IsZero() {
+		return now
+	}
+	return began
 }
 
 // redundant owes an acknowledgement for a message that was known already.

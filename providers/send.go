@@ -344,6 +344,12 @@ func (s *Session) planState(base vclock.Clock) bool {
 		s.Refuse(&RefusedError{Code: CodeInternal, Reason: err.Error()})
 		return false
 	}
+	if s.peer.plain {
+		if data, err = runtime.Uncompressed(data); err != nil { // this side made it
+			s.Refuse(&RefusedError{Code: CodeInternal, Reason: err.Error()})
+			return false
+		}
+	}
 	s.send.transfer = &outTransfer{kind: transferUpdate, data: data}
 	if s.opt.DurableFirst {
 		if s.send.transfer.until = reaches; reaches == nil {

@@ -45,6 +45,7 @@ type Session struct {
 		refuses bool // takes no updates
 		level   Level
 		wants   bool // acknowledgements
+		plain   bool // states without compression
 	}
 
 	// What to send, apart from the outbox.
@@ -69,6 +70,7 @@ type Session struct {
 
 	// Messages that wait here for others.
 	waitingSince time.Time
+	oldest       time.Time // messages of this peer have waited since, or some did
 	askedAt      time.Time
 	askPause     time.Duration
 	told         vclock.Clock // a clock of the peer that Next has not looked at yet
@@ -261,6 +263,9 @@ func (s *Session) end() {
 	s.out.live, s.out.items, s.out.lacks, s.out.owes = false, nil, nil, nil
 	s.out.mu.Unlock()
 	s.send, s.take = sending{}, taking{}
+	if !s.oldest.IsZero() {
+		s.rt.ForgetWaiting(s) // the next session asks by clock
+	}
 	if s.opt.Log != nil {
 		s.opt.Log.leave(s)
 	}
@@ -275,7 +280,7 @@ func (s *Session) options() openOptions {
 	id := s.rt.Replica()
 	o := openOptions{
 		Replica: id[:], Refuses: s.opt.ReadOnly, Level: uint8(s.opt.level()), NoAcks: s.opt.IgnoreAcks,
-		Window: uint64(s.opt.Window), Data: s.opt.Data, Pattern: uint8(s.opt.Pattern),
+		Window: uint64(s.opt.Window), Plain: s.opt.Uncompressed, Data: s.opt.Data, Pattern: uint8(s.opt.Pattern),
 	}
 	if !s.opt.NoDigests {
 		o.Digests = digestVersion
@@ -306,6 +311,7 @@ func (s *Session) meet(t FrameType, o *openOptions) error {
 		return err
 	}
 	s.peer.replica, s.peer.refuses, s.peer.level, s.peer.wants = o.replica(), o.Refuses, Level(o.Level), !o.NoAcks
+	s.peer.plain = o.Plain
 	s.send.credit = int(min(o.Window, 1<<30))
 	s.phase, s.cmp.on = phaseLive, o.Digests == digestVersion && !s.opt.NoDigests
 	s.out.mu.Lock()
@@ -387,6 +393,12 @@ func (s *Session) Tick(now time.Time) {
 			}
 		case timerCompare:
 			s.compare()
+		case timerDrop:
+			s.oldest = time.Time{}
+			if s.rt.WaitingFrom(s) > 0 && s.rt.ForgetWaiting(s) == nil {
+				s.askPause = 0
+				s.askAgain()
+			}
 		case timerIdle:
 			s.send.packer, s.send.packedAt = nil, time.Time{}
 		}
@@ -425,12 +437,13 @@ const (
 	timerWaiting
 	timerIdle
 	timerCompare
+	timerDrop
 )
 
 // dictionaryIdle is how long a dictionary stays in memory after its last use.
 const dictionaryIdle = time.Minute
 
-func (s *Session) timers() (t [7]timer) {
+func (s *Session) timers() (t [8]timer) {
 	if s.phase == phaseEnded || s.now.IsZero() {
 		return t
 	}
@@ -451,6 +464,7 @@ func (s *Session) timers() (t [7]timer) {
 	}
 	after(5, timerIdle, s.send.packedAt, dictionaryIdle)
 	after(6, timerCompare, s.cmp.at, 0)
+	after(7, timerDrop, s.oldest, s.opt.DropAfter)
 	return t
 }
 

@@ -112,14 +112,7 @@ func (r *Runtime) save(base []uint64, opts ...SaveOption) ([]byte, error) {
 	}
 	if packed == nil {
 		content = slices.Grow(content, len(canonical)+len(local)+32)
-		content = appendUvarint(content, uint64(len(canonical)))
-		content = append(content, canonical...)
-		content = appendChecksum(content, content)
-		at := len(content)
-		content = appendUvarint(content, uint64(len(local)))
-		content = append(content, local...)
-		content = appendChecksum(content, content[at:])
-		return sealed(content), nil
+		return sealed(appendSections(content, canonical, local)), nil
 	}
 	content = appendUvarint(content, uint64(raw))
 	content = append(content, packed...)

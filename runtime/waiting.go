@@ -166,13 +166,14 @@ func (r *Runtime) WaitingFrom(origin any) int {
 }
 
 // ForgetWaiting drops the messages that came from an origin (From) and still wait for others: whoever wants them has to
-// ask for them again. Providers call it for what has waited for too long. Cost: O(messages that wait).
-func (r *Runtime) ForgetWaiting(origin any) {
+// ask for them again. Providers call it for what has waited for too long. Errors: ErrNested. Cost: O(messages that wait).
+func (r *Runtime) ForgetWaiting(origin any) error {
 	if err := r.lock(); err != nil {
-		panic(err)
+		return err
 	}
 	defer r.unlock()
 	r.waiting.drop(origin)
+	return nil
 }
 
 // Missing returns the dots that waiting messages need and that have not arrived, sorted by replica and start. Cost:
