@@ -409,8 +409,10 @@ func (s *Session) acknowledge(c vclock.Clock) {
 	}
 }
 
-// allSaved tells it if the peer has all.
-func (s *Session) allSaved() {
+// compareTold finds out what the peer lacks by the clock that it has told, and tells it if that is nothing.
+func (s *Session) compareTold() {
+	s.out.compare(s.rt, s.told)
+	s.told = nil
 	if spans, known := s.out.unsavedSpans(); known && len(spans) == 0 {
 		s.events.add(Saved{s.channel, s.document, s.peer.level, true})
 	}

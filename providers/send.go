@@ -81,9 +81,7 @@ func (s *Session) Next() (frame []byte, ok bool) {
 		return nil, false
 	}
 	if s.told != nil {
-		s.out.compare(s.rt, s.told)
-		s.told = nil
-		s.allSaved()
+		s.compareTold()
 	}
 	if f := s.credits(); f != nil {
 		return f, true
