@@ -213,8 +213,9 @@ func (s *Session) update(data []byte) {
 	res, err := s.rt.Receive(data, s.from...)
 	if res.Waiting > 0 {
 		s.waitingSince, s.oldest = since(s.waitingSince, s.now), since(s.oldest, s.now)
-	}
-	if res.Redundant > 0 && err == nil {
+	} else if len(res.Missing) > 0 {
+		s.waitingSince, s.elsewhere = since(s.waitingSince, s.now), true
+	} else if res.Redundant > 0 && err == nil {
 		s.redundant(data)
 	}
 	var limit *runtime.LimitError

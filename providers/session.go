@@ -71,6 +71,7 @@ type Session struct {
 	// Messages that wait here for others.
 	waitingSince time.Time
 	oldest       time.Time // messages of this peer have waited since, or some did
+	elsewhere    bool      // some wait, or did, that somebody else had brought, with whom they go
 	askedAt      time.Time
 	askPause     time.Duration
 	told         vclock.Clock // a clock of the peer that Next has not looked at yet
@@ -386,9 +387,10 @@ func (s *Session) Tick(now time.Time) {
 			s.Refuse(&RefusedError{Code: CodeStalled, Reason: "no progress in a transfer"})
 			return
 		case timerWaiting:
-			if s.rt.Waiting() == 0 {
+			if s.rt.Waiting() == 0 && !s.elsewhere {
 				s.waitingSince, s.askPause = time.Time{}, 0
 			} else {
+				s.elsewhere = false
 				s.askAgain()
 			}
 		case timerCompare:

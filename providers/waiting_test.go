@@ -106,3 +106,54 @@ func TestUncompressedStates(t *testing.T) {
 		t.Errorf("%d bytes compressed, %d as they are", sizes[0], sizes[1])
 	}
 }
+
+// TestWaitingIsNotAcknowledged has two peers bring the same message that waits: neither is told that it is held, and when it goes
+// with the one who brought it first, the other one is asked for it.
+func TestWaitingIsNotAcknowledged(t *testing.T) {
+	author := newNode(t, 3, runtime.Options{})
+	author.insert(t, 0, "lost")
+	base := author.rt.Clock()
+	author.insert(t, 0, "x")
+	late, err := author.rt.MessagesSince(base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	packed, err := new(runtime.Packer).Append(nil, late[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := newNode(t, 1, runtime.Options{})
+	var wires [2]*wire
+	var acked, asked [2]int
+	for i := range wires {
+		w := newWire(t, newNode(t, 10+i, runtime.Options{}), server, nil, nil)
+		w.open(t, 0, "doc")
+		w.run(t)
+		w.log = func(from int, frame []byte) {
+			switch typ, _, _ := providers.PeekFrame(frame); {
+			case from == 1 && (typ == providers.FrameAck || typ == providers.FrameHeld):
+				acked[i]++
+			case from == 1 && typ == providers.FrameClock:
+				asked[i]++
+			}
+		}
+		w.ends[1].Receive(frame(t, 12, 1, packed))
+		w.run(t)
+		wires[i] = w
+	}
+	if server.rt.Waiting() != 1 || acked != [2]int{} {
+		t.Fatalf("%d wait, acknowledged %v", server.rt.Waiting(), acked)
+	}
+	wires[0].cut(t)
+	if server.rt.Waiting() != 0 {
+		t.Fatal("it stays without who brought it")
+	}
+	wires[1].quiet(t, 5*time.Second)
+	if asked[1] == 0 {
+		t.Error("the other one is not asked")
+	}
+	wires[1].quiet(t, 5*time.Minute)
+	if asked[1] > 2 {
+		t.Errorf("asked %d times for nothing", asked[1])
+	}
+}

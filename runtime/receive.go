@@ -15,11 +15,11 @@ type Result struct {
 	// Applied counts transactions that are applied now and were not before, those that had waited included. A state or
 	// delta counts as one if it brought anything.
 	Applied int
-	// Waiting counts messages of this update that wait for others.
+	// Waiting counts messages of this update that wait for others, and did not before.
 	Waiting int
 	// Redundant counts messages that were known already; for a state or delta it is 1 if it brought nothing.
 	Redundant int
-	// Missing names what the waiting messages of this update lack, as far as their envelopes tell.
+	// Missing names what the messages of this update that wait, now or since before, lack as far as their envelopes tell.
 	Missing []vclock.Span
 }
 
@@ -153,6 +153,9 @@ func (r *Runtime) receiveMessage(data []byte, origin any, res *Result) error {
 	switch outcome {
 	case messageKnown:
 		res.Redundant++
+	case messageWaitsAlready:
+		res.Redundant++
+		res.missing(r, m)
 	case messageWaits:
 		if err := r.letWait(m, origin, lacks, res); err != nil {
 			return err
@@ -177,6 +180,7 @@ const (
 	messageRefused outcome = iota
 	messageKnown
 	messageWaits
+	messageWaitsAlready // it came before
 	messageApplied
 )
 
@@ -216,8 +220,8 @@ func (r *Runtime) integrate(m *message, origin any, woken *waitingMessage) (outc
 	}
 	if lacks, waits := r.lacks(m, have); woken == nil && len(r.waiting.byDot) > 0 {
 		switch w := r.waiting.byDot[first]; {
-		case w != nil && bytes.Equal(w.data, m.data):
-			return messageKnown, none, nil
+		case w != nil && bytes.Equal(w.data, m.data) && waits:
+			return messageWaitsAlready, none, nil
 		case w != nil && waits:
 			return messageRefused, none, &EquivocationError{Dot: first, Reason: "another transaction with this dot is waiting", Waiting: true}
 		case waits:
@@ -294,6 +298,12 @@ func (r *Runtime) letWait(m *message, origin any, lacks vclock.Dot, res *Result)
 		r.restored = max(r.restored, w.end)
 	}
 	res.Waiting++
+	res.missing(r, m)
+	return nil
+}
+
+// missing notes what a message waits for.
+func (res *Result) missing(r *Runtime, m *message) {
 	if have := r.nextOf(m.sender); have < m.start {
 		res.Missing = append(res.Missing, vclock.Span{Replica: m.sender, Start: have, End: m.start})
 	}
@@ -302,7 +312,6 @@ func (r *Runtime) letWait(m *message, origin any, lacks vclock.Dot, res *Result)
 			res.Missing = append(res.Missing, vclock.Span{Replica: e.id, Start: have, End: e.end})
 		}
 	}
-	return nil
 }
 
 // wake looks again at messages that waited for dots of a replica, and at those that waited for these.
