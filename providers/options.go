@@ -92,6 +92,9 @@ type Options struct {
 	// waits. It may give out a cached one and the clock that this reaches: the session sends what came after it. A nil
 	// clock means all that the document held when Save was called.
 	Save func(since vclock.Clock) (update []byte, reaches vclock.Clock, err error)
+	// Uncompress makes what Save returned fit for a peer that asked for it as it is; default runtime.Uncompressed. It may give
+	// out a cached one.
+	Uncompress func(update []byte) ([]byte, error)
 
 	// Uncompressed asks the peer for states and deltas without compression: for a reader that is to be small.
 	Uncompressed bool
@@ -184,6 +187,9 @@ func (o *Options) fill(rt *runtime.Runtime) error {
 		return fmt.Errorf("%w: Principal has %d bytes; at most %d", ErrInvalidOptions, len(o.Principal), MaxPrincipal)
 	case len(o.Data) > 4<<10:
 		return fmt.Errorf("%w: Data has %d bytes; at most 4096", ErrInvalidOptions, len(o.Data))
+	}
+	if o.Uncompress == nil {
+		o.Uncompress = runtime.Uncompressed
 	}
 	if o.Digest == nil {
 		o.Digest = func() (*Digest, bool) { return DigestOf(rt) }

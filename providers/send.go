@@ -343,7 +343,7 @@ func (s *Session) planState(base vclock.Clock) bool {
 		return false
 	}
 	if s.peer.plain {
-		if data, err = runtime.Uncompressed(data); err != nil { // this side made it
+		if data, err = s.opt.Uncompress(data); err != nil { // this side made it
 			s.Refuse(&RefusedError{Code: CodeInternal, Reason: err.Error()})
 			return false
 		}

@@ -42,3 +42,13 @@ func (s *Server) Clock(document string) vclock.Clock {
 	}
 	return nil
 }
+
+// Plain returns the cached state of an open document as it is without compression.
+func (s *Server) Plain(document string) []byte {
+	if r := s.open(document); r != nil {
+		r.cache.Lock()
+		defer r.cache.Unlock()
+		return r.cache.plain
+	}
+	return nil
+}
