@@ -369,6 +369,7 @@ func (r *Runtime) Unacknowledged() (vclock.Span, bool) {
 func (r *Runtime) Kept() vclock.Clock {
 	r.rlock()
 	defer r.mu.RUnlock()
+	r.history.settleShared(r)
 	c := make(vclock.Clock, len(r.next))
 	for i, end := range r.next {
 		if list := r.history.of[Rep(i)]; len(list) > 0 && list[len(list)-1].end == end {
