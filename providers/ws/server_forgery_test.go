@@ -9,6 +9,7 @@ import (
 
 	"github.com/seed1312cc15/weft/crdt"
 	"github.com/seed1312cc15/weft/providers"
+	"github.com/seed1312cc15/weft/providers/ws"
 	"github.com/seed1312cc15/weft/runtime"
 )
 
@@ -94,4 +95,41 @@ func TestForgerDoesNotSilence(t *testing.T) {
 		victim.saved()
 		equal(t, victim, join(t, url, peerOptions{token: "other"}).synced())
 	})
+}
+
+// TestRelayOwnsNothing: who relays what a replica wrote does not come to own it. Its author can still come and write; after
+// that nobody else can as it, but by relaying.
+func TestRelayOwnsNothing(t *testing.T) {
+	g := &grants{}
+	g.set("author", ws.AccessWriteOwn)
+	g.set("thief", ws.AccessWriteOwn)
+	g.set("relay", ws.AccessWriteRelay)
+	_, url := serve(t, func(o *ws.ServerOptions) { o.Authorize = g.authorize })
+	rt, text := newDocument(t)
+	insert := func(s string) {
+		if err := rt.Transact(func(tx runtime.Tx) error { return text.Insert(tx, 0, s) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	insert("relayed")
+	neighbour, _ := newDocument(t)
+	for _, m := range since(t, rt) {
+		if _, err := neighbour.Receive(m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	relay := join(t, url, peerOptions{token: "relay", rt: neighbour}).synced()
+	relay.insert("by the relay, ")
+	relay.saved()
+	author := join(t, url, peerOptions{token: "author", rt: rt}).synced()
+	author.insert("own, ")
+	author.saved()
+	author.leave()
+	thief, err := runtime.New(&runtime.Options{Kinds: crdt.Kinds(), Replica: rt.Replica()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code := join(t, url, peerOptions{token: "thief", rt: thief}).refused(); code != providers.CodeForeignDots {
+		t.Error(code)
+	}
 }
