@@ -15,7 +15,7 @@ type EphemeralOptions struct {
 	// Own is whose presence this side may set: its replica ID.
 	Own vclock.Replica
 	// OwnKeysOnly takes from a peer only the presence of the replica that it opened the document with, and its casts. For
-	// servers: nobody can speak for others. Default: what others relay is taken too.
+	// servers: nobody can speak for others but with Options.Relays. Default: what others relay is taken too.
 	OwnKeysOnly bool
 	// ValueBytes bounds a presence value or a cast; default and most 4 KiB.
 	ValueBytes int
@@ -211,8 +211,9 @@ func (e *Ephemeral) Cast(topic string, value []byte, echo bool) error {
 	now := e.opt.Now()
 	e.mu.Lock()
 	e.counter++
-	f := castFrame{From: e.opt.Own[:], Counter: e.counter, Topic: topic, Value: append([]byte{}, value...)}
-	if !e.admit(e.opt.Own, e.counter, now) {
+	own := e.opt.Own
+	f := castFrame{From: own[:], Counter: e.counter, Topic: topic, Value: append([]byte{}, value...)}
+	if !e.admit(own, e.counter, now) {
 		e.mu.Unlock()
 		return fmt.Errorf("%w: more than %d casts a second", ErrLimit, e.opt.PerSecond)
 	}
@@ -222,7 +223,7 @@ func (e *Ephemeral) Cast(topic string, value []byte, echo bool) error {
 		w()
 	}
 	if echo {
-		e.tellCast(Cast{e.opt.Own, topic, f.Value, nil})
+		e.tellCast(Cast{own, topic, f.Value, nil})
 	}
 	return nil
 }
@@ -371,12 +372,13 @@ func (e *Ephemeral) deadline(r vclock.Replica, p *presence) time.Time {
 	return at
 }
 
-// Gone makes what a replica shows leave at once: a server calls it when a connection ends.
-func (e *Ephemeral) Gone(r vclock.Replica) {
-	now := e.opt.Now()
+// Gone makes what a session's peer shows of itself leave at once, unless it has been heard of by another way since: a
+// server calls it when a connection has ended.
+func (e *Ephemeral) Gone(s *Session) {
+	now, r := e.opt.Now(), s.peer.replica
 	e.mu.Lock()
 	var t told
-	if p := e.entries[r]; p != nil && !p.gone {
+	if p := e.entries[r]; p != nil && !p.gone && p.origin != nil && p.origin.session == s {
 		t = e.put(r, &presence{counter: p.counter + 1, gone: true, ttl: e.opt.TTL, stamp: p.stamp}, nil, now)
 	}
 	e.mu.Unlock()
@@ -391,10 +393,18 @@ func (e *Ephemeral) check(b *ephemeralBox, key, value, stamp []byte) (vclock.Rep
 		return vclock.Replica{}, ErrLimit
 	}
 	r := vclock.Replica(key)
-	if r == e.opt.Own || e.opt.OwnKeysOnly && r != b.session.peer.replica {
+	if r == e.opt.Own || e.opt.OwnKeysOnly && r != b.session.peer.replica && !b.session.opt.Relays {
 		return r, errNotTheirs
 	}
 	return r, nil
+}
+
+// stamp returns what goes with what a peer brings.
+func (e *Ephemeral) stamp(b *ephemeralBox, said []byte) []byte {
+	if o := &b.session.opt; !o.Relays && (e.opt.OwnKeysOnly || o.Stamp != nil) {
+		return o.Stamp
+	}
+	return said
 }
 
 func (e *Ephemeral) receive(b *ephemeralBox, entries []presenceEntry) {
@@ -416,9 +426,7 @@ func (e *Ephemeral) receive(b *ephemeralBox, entries []presenceEntry) {
 		} else if p.value == nil {
 			p.value = []byte{}
 		}
-		if e.opt.OwnKeysOnly || b.session.opt.Stamp != nil {
-			p.stamp = b.session.opt.Stamp
-		}
+		p.stamp = e.stamp(b, p.stamp)
 		t := e.put(r, p, b, now)
 		all.list, all.wake = append(all.list, t.list...), append(all.wake, t.wake...)
 	}
@@ -457,9 +465,7 @@ func (e *Ephemeral) receiveCast(b *ephemeralBox, f *castFrame) {
 		e.mu.Unlock()
 		return
 	}
-	if e.opt.OwnKeysOnly || b.session.opt.Stamp != nil {
-		f.Stamp = b.session.opt.Stamp
-	}
+	f.Stamp = e.stamp(b, f.Stamp)
 	if !e.admit(r, f.Counter, now) {
 		e.mu.Unlock()
 		return

@@ -16,10 +16,20 @@ type ephemeralBox struct {
 	sentAt  time.Time
 }
 
-// join adds a session: its peer is to get all values that stand.
+// join adds a session: its peer is to get all values that stand. The own one is shown anew: a server that had lost this side
+// has made it leave under the next counter.
 func (e *Ephemeral) join(s *Session) *ephemeralBox {
+	now := e.opt.Now()
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if p := e.entries[e.opt.Own]; p != nil && e.own.set {
+		e.counter = max(e.counter+2, uint64(max(0, now.UnixMilli())))
+		p.counter, p.expires, e.own.refresh = e.counter, now.Add(e.opt.TTL), now.Add(e.opt.TTL/2)
+		if p.held != nil {
+			e.counter++
+			p.held.counter = e.counter
+		}
+	}
 	b := &ephemeralBox{e: e, session: s, dirty: make(map[vclock.Replica]bool)}
 	for r, p := range e.entries {
 		if !p.gone {

@@ -40,13 +40,15 @@ const (
 	FrameLog      FrameType = 22
 	FrameFollow   FrameType = 23
 	FrameNaming   FrameType = 24
+	FrameDigest   FrameType = 25
 
-	// Types 25 to 127 are reserved for later versions; whoever does not know one ends the connection. Types from firstIgnorable on are skipped by whoever does not know them.
+	lastFrame = FrameDigest
+	// Types 26 to 127 are reserved for later versions; whoever does not know one ends the connection. Types from firstIgnorable on are skipped by whoever does not know them.
 	firstIgnorable FrameType = 128
 )
 
 var frameNames = [...]string{1: "hello", "bye", "ping", "pong", "open", "accept", "refuse", "close", "clock", "ask", "messages",
-	"fresh", "begin", "chunk", "end", "credit", "synced", "ack", "held", "presence", "cast", "log", "follow", "naming"}
+	"fresh", "begin", "chunk", "end", "credit", "synced", "ack", "held", "presence", "cast", "log", "follow", "naming", "digest"}
 
 func (t FrameType) String() string {
 	if t >= 1 && int(t) < len(frameNames) {
@@ -154,14 +156,16 @@ type acceptFrame struct {
 
 // openOptions is what a side says of itself when a document is opened.
 type openOptions struct {
-	Replica []byte `cbor:"1,keyasint,omitempty"` // under which it writes
-	Clock   []byte `cbor:"2,keyasint,omitempty"` // what it acknowledges; absent: ask
-	Refuses bool   `cbor:"3,keyasint,omitempty"` // takes no updates
-	Level   uint8  `cbor:"4,keyasint,omitempty"` // of its acknowledgements
-	NoAcks  bool   `cbor:"5,keyasint,omitempty"` // wants none
-	Window  uint64 `cbor:"6,keyasint,omitempty"` // credit for chunks that it gives in advance, bytes
-	Data    []byte `cbor:"7,keyasint,omitempty"` // of the application
-	Pattern uint8  `cbor:"8,keyasint,omitempty"` // how it sends
+	Replica []byte `cbor:"1,keyasint,omitempty"`  // under which it writes
+	Clock   []byte `cbor:"2,keyasint,omitempty"`  // what it acknowledges; absent: ask
+	Refuses bool   `cbor:"3,keyasint,omitempty"`  // takes no updates
+	Level   uint8  `cbor:"4,keyasint,omitempty"`  // of its acknowledgements
+	NoAcks  bool   `cbor:"5,keyasint,omitempty"`  // wants none
+	Window  uint64 `cbor:"6,keyasint,omitempty"`  // credit for chunks that it gives in advance, bytes
+	Data    []byte `cbor:"7,keyasint,omitempty"`  // of the application
+	Pattern uint8  `cbor:"8,keyasint,omitempty"`  // how it sends
+	Plain   bool   `cbor:"10,keyasint,omitempty"` // wants states without compression
+	Digests uint64 `cbor:"9,keyasint,omitempty"`  // version of the digests that it compares; 0: none
 
 	Log *wirePlace `cbor:"16,keyasint,omitempty"` // open: it wants to follow a log, from there; accept: it will
 }

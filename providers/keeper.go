@@ -327,6 +327,7 @@ func (k *Keeper) append(batch []runtime.Update) error {
 	}
 	k.mu.Unlock()
 	messages, reach := messagesOf(batch)
+	rec.principals = principalsOf(batch)
 	var err error
 	if messages == nil {
 		rec.flags |= recordUpdate
@@ -337,7 +338,6 @@ func (k *Keeper) append(batch []runtime.Update) error {
 		if k.restarted {
 			rec.flags |= recordRestarted
 		}
-		rec.principals = principalsOf(batch)
 		if rec.body, err = k.log.pack(messages); err != nil {
 			return err
 		}
@@ -380,7 +380,7 @@ func messagesOf(batch []runtime.Update) ([][]byte, vclock.Clock) {
 	return messages, reach
 }
 
-// principalsOf returns who brought the messages of a batch; nil if nobody of whom a name is known.
+// principalsOf returns who brought the updates of a batch; nil if nobody of whom a name is known.
 func principalsOf(batch []runtime.Update) (runs []principalRun) {
 	named := false
 	for i := range batch {

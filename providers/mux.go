@@ -207,7 +207,7 @@ func (m *Mux) Receive(frame []byte) {
 		return
 	case t >= firstIgnorable:
 		return
-	case t == 0 || t > FrameNaming:
+	case t == 0 || t > lastFrame:
 		m.End(CodeUnknownFrame, fmt.Sprintf("frame of %v", t))
 		return
 	case channel == 0:

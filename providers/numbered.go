@@ -123,7 +123,6 @@ func (s *Session) meetLog(t FrameType, o *openOptions) (resumed bool, err error)
 		return false, nil
 	}
 	s.lead.on = true
-	s.opt.Log.join(s)
 	s.out.mu.Lock()
 	s.out.live = false // acknowledgements are for what was known already: the log does not tell that again
 	s.out.mu.Unlock()
@@ -148,13 +147,10 @@ func (l *leading) plan(s *Session) {
 // durable leaves out the messages that are not durable: the log tells them when they are. What a crash takes back nobody has
 // heard of then, so that nothing else can take its dots.
 func (l *leading) durable(s *Session, ms [][]byte) [][]byte {
-	if !l.on || s.opt.Durable == nil {
+	if !l.on || !s.opt.DurableFirst {
 		return ms
 	}
-	return slices.DeleteFunc(ms, func(m []byte) bool {
-		info, err := runtime.Inspect(m)
-		return err == nil && info.End > s.opt.Durable(info.Sender)
-	})
+	return slices.DeleteFunc(ms, func(m []byte) bool { return !s.durable(m) })
 }
 
 // caughtUp reports whether the peer has got what it missed while it was away.

@@ -2,6 +2,7 @@ package providers
 
 import (
 	"hash/crc32"
+	"slices"
 	"time"
 
 	"github.com/seed1312cc15/weft/runtime"
@@ -36,6 +37,7 @@ const (
 	dueNothing due = iota
 	dueClock       // what base lacks
 	dueState       // everything
+	dueKept        // what the peer has already, and history still holds
 )
 
 type outTransfer struct {
@@ -64,6 +66,9 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 func (s *Session) Next() (frame []byte, ok bool) {
 	if s.phase == phaseLive {
 		s.opened = time.Time{}
+		if s.out.news.Swap(false) {
+			s.cmp.soon(s.now)
+		}
 	}
 	if s.tell != 0 {
 		if f := s.small(); f != nil {
@@ -74,9 +79,7 @@ func (s *Session) Next() (frame []byte, ok bool) {
 		return nil, false
 	}
 	if s.told != nil {
-		s.out.compare(s.rt, s.told)
-		s.told = nil
-		s.allSaved()
+		s.compareTold()
 	}
 	if f := s.credits(); f != nil {
 		return f, true
@@ -128,6 +131,8 @@ func (s *Session) small() []byte {
 	case has(tellAsk):
 		s.answered = s.now
 		return encode(plainFrame{Type: FrameAsk, Channel: s.channel})
+	case has(tellDigest):
+		return s.digest()
 	case s.tell&tellClock != 0:
 		return s.clockFrame(tellClock, FrameClock, transferClock, s.holds())
 	}
@@ -218,15 +223,20 @@ func (s *Session) content() []byte {
 		case x.transfer != nil:
 			return s.chunk()
 		case len(x.list) > 0:
-			f, n := s.pack(len(x.list), func(i int) []byte { return x.list[i] })
+			ready := s.listed()
+			if ready == 0 {
+				return nil
+			}
+			f, n := s.pack(ready, func(i int) []byte { return x.list[i] })
 			if x.list = x.list[n:]; len(x.list) == 0 {
 				x.list = nil
 			}
 			return f
 		case x.due == dueClock && x.started && s.clocks < 1:
 			return nil // the peer sends clocks too fast; time brings this on
-		case x.due != dueNothing && s.tooEarly():
-			return nil
+		case x.due == dueKept:
+			s.retell()
+			continue
 		case x.due != dueNothing:
 			if !s.plan() {
 				return nil
@@ -240,8 +250,6 @@ func (s *Session) content() []byte {
 				s.tell |= tellAsk
 				return s.small()
 			}
-			return nil
-		case behind && x.started && s.tooEarly():
 			return nil
 		case behind && x.started:
 			if !s.replan() {
@@ -260,13 +268,23 @@ func (s *Session) content() []byte {
 	}
 }
 
-// tooEarly reports whether own transactions must not leave yet, of all that there are.
-func (s *Session) tooEarly() bool {
+// listed returns how many messages of the list may leave now.
+func (s *Session) listed() int {
 	if !s.opt.DurableFirst {
-		return false
+		return len(s.send.list)
 	}
-	own, ok := s.rt.Unacknowledged()
-	return ok && s.opt.Durable(own.Replica) < own.End
+	for i, m := range s.send.list {
+		if !s.durable(m) {
+			return i
+		}
+	}
+	return len(s.send.list)
+}
+
+// durable reports whether a message is durable here.
+func (s *Session) durable(message []byte) bool {
+	info, err := runtime.Inspect(message)
+	return err != nil || info.End <= s.opt.Durable(info.Sender)
 }
 
 // plan decides how to bring the peer up to date, by its clock or with a state. False: the session has ended.
@@ -322,8 +340,14 @@ func (s *Session) planState(base vclock.Clock) bool {
 		s.Refuse(&RefusedError{Code: CodeInternal, Reason: err.Error()})
 		return false
 	}
+	if s.peer.plain {
+		if data, err = s.opt.Uncompress(data); err != nil { // this side made it
+			s.Refuse(&RefusedError{Code: CodeInternal, Reason: err.Error()})
+			return false
+		}
+	}
 	s.send.transfer = &outTransfer{kind: transferUpdate, data: data}
-	if s.lead.on && s.opt.Durable != nil {
+	if s.opt.DurableFirst {
 		if s.send.transfer.until = reaches; reaches == nil {
 			s.send.transfer.until = s.rt.Clock() // data holds no more
 		}
@@ -371,12 +395,9 @@ func (s *Session) queued() []byte {
 	s.send.items = s.out.first(s.opt.QueueMessages, s.send.items[:0])
 	items := s.send.items
 	if s.opt.DurableFirst {
-		self := s.rt.Replica()
-		for i := range items {
-			if items[i].sender == self && items[i].end > s.opt.Durable(self) {
-				items = items[:i]
-				break
-			}
+		early := func(x outItem) bool { return x.end > s.opt.Durable(x.sender) }
+		if i := slices.IndexFunc(items, early); i >= 0 {
+			items = items[:i]
 		}
 		if len(items) == 0 {
 			return nil

@@ -140,6 +140,8 @@ func first(s []vclock.Span) any {
 type EquivocationError struct {
 	Dot    vclock.Dot
 	Reason string
+	// Waiting says that neither is applied: the first still waits for others, and may turn out to be the wrong one.
+	Waiting bool
 }
 
 func (e *EquivocationError) Error() string {

@@ -364,6 +364,24 @@ func (r *Runtime) Unacknowledged() (vclock.Span, bool) {
 	return s, s.Start < s.End
 }
 
+// Kept returns the clock from which on MessagesSince can tell all: what lies below it history no longer holds. Cost:
+// O(replicas).
+func (r *Runtime) Kept() vclock.Clock {
+	r.rlock()
+	defer r.mu.RUnlock()
+	r.history.settleShared(r)
+	c := make(vclock.Clock, len(r.next))
+	for i, end := range r.next {
+		if list := r.history.of[Rep(i)]; len(list) > 0 && list[len(list)-1].end == end {
+			end = list[0].start
+		}
+		if end > 0 {
+			c.Set(r.replicas[i], end)
+		}
+	}
+	return c
+}
+
 // MessagesSince returns the messages that a replica with this clock misses, in causal order; the caller owns them. When
 // history no longer holds them all, or the clock ends inside of a transaction, it returns ErrEvicted: use SaveSince. Cost:
 // O(replicas + messages returned).

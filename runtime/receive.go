@@ -15,11 +15,11 @@ type Result struct {
 	// Applied counts transactions that are applied now and were not before, those that had waited included. A state or
 	// delta counts as one if it brought anything.
 	Applied int
-	// Waiting counts messages of this update that wait for others.
+	// Waiting counts messages of this update that wait for others, and did not before.
 	Waiting int
 	// Redundant counts messages that were known already; for a state or delta it is 1 if it brought nothing.
 	Redundant int
-	// Missing names what the waiting messages of this update lack, as far as their envelopes tell.
+	// Missing names what the messages of this update that wait, now or since before, lack as far as their envelopes tell.
 	Missing []vclock.Span
 }
 
@@ -46,13 +46,11 @@ type decoder struct {
 // a new ID. Two different transactions under one own dot are equivocation as ever, and cost the ID.
 func Restore() TxOption { return func(o *callOptions) { o.restore = true } }
 
-func restores(opts []TxOption) bool {
-	var o callOptions
-	for _, f := range opts {
-		f(&o)
-	}
-	return o.restore
-}
+// FirstHop says that whoever brings the update answers for it, and not the sender that it names: a transaction under a
+// dot that another one has, or with a timestamp out of range, is an error and nothing more. Without it nothing is taken from
+// that sender any more, which anybody could bring about who may bring transactions of others. For servers, which turn
+// to who brought it.
+func FirstHop() TxOption { return func(o *callOptions) { o.firstHop = true } }
 
 // beforeOwn is called before a local transaction takes dots: those of messages of this replica that wait, or that others wait
 // for, are taken.
@@ -73,8 +71,9 @@ func (r *Runtime) Receive(data []byte, opts ...TxOption) (Result, error) {
 	if err := r.lock(); err != nil {
 		return Result{}, err
 	}
-	r.restoring = restores(opts)
-	res, own, err := r.receive(data, originOf(opts))
+	o := optionsOf(opts)
+	r.restoring, r.firstHop = o.restore, o.firstHop
+	res, own, err := r.receive(data, o.origin)
 	r.drain(own)
 	return res, err
 }
@@ -168,6 +167,9 @@ func (r *Runtime) receiveMessage(data []byte, origin any, res *Result) error {
 	switch outcome {
 	case messageKnown:
 		res.Redundant++
+	case messageWaitsAlready:
+		res.Redundant++
+		res.missing(r, m)
 	case messageWaits:
 		if err := r.letWait(m, origin, lacks, res); err != nil {
 			return err
@@ -192,6 +194,7 @@ const (
 	messageRefused outcome = iota
 	messageKnown
 	messageWaits
+	messageWaitsAlready // it came before
 	messageApplied
 )
 
@@ -209,7 +212,7 @@ func (r *Runtime) integrate(m *message, origin any, woken *waitingMessage) (outc
 				if err := r.meetSelf(rep); err != nil {
 					return messageRefused, none, err
 				}
-				return messageRefused, none, r.equivocation(rep, first, "another transaction has this dot")
+				return messageRefused, none, r.blame(rep, woken, first, &EquivocationError{Dot: first, Reason: "another transaction has this dot"})
 			}
 			return messageKnown, none, nil
 		}
@@ -226,24 +229,21 @@ func (r *Runtime) integrate(m *message, origin any, woken *waitingMessage) (outc
 			return messageRefused, none, fmt.Errorf("%w: %w", ErrRefused, err)
 		}
 		if m.start < have {
-			return messageRefused, none, r.equivocation(rep, first, "a transaction that is applied ends inside this one")
+			return messageRefused, none, r.blame(rep, woken, first, &EquivocationError{Dot: first, Reason: "a transaction that is applied ends inside this one"})
 		}
 	}
-	if len(r.waiting.byDot) > 0 && woken == nil {
-		if w := r.waiting.byDot[first]; w != nil {
-			if !bytes.Equal(w.data, m.data) {
-				return messageRefused, none, &EquivocationError{first, "another transaction with this dot is waiting"}
-			}
-			return messageKnown, none, nil
+	if lacks, waits := r.lacks(m, have); woken == nil && len(r.waiting.byDot) > 0 {
+		switch w := r.waiting.byDot[first]; {
+		case w != nil && bytes.Equal(w.data, m.data) && waits:
+			return messageWaitsAlready, none, nil
+		case w != nil && waits:
+			return messageRefused, none, &EquivocationError{Dot: first, Reason: "another transaction with this dot is waiting", Waiting: true}
+		case waits:
+			return messageWaits, lacks, nil
 		}
-	}
-	if m.start > have {
-		return messageWaits, vclock.Dot{Replica: m.sender, Seq: m.start - 1}, nil
-	}
-	for i := range m.table {
-		if e := &m.table[i]; r.nextOf(e.id) < e.end {
-			return messageWaits, vclock.Dot{Replica: e.id, Seq: e.end - 1}, nil
-		}
+		// One that can be applied goes before one that may never be.
+	} else if waits {
+		return messageWaits, lacks, nil
 	}
 	if !seen {
 		if n := r.writers; n >= r.limits.Replicas {
@@ -252,9 +252,7 @@ func (r *Runtime) integrate(m *message, origin any, woken *waitingMessage) (outc
 		rep = r.rep(m.sender)
 	}
 	if m.lamport > r.lamport+1 {
-		err := &ClockJumpError{first, m.lamport, r.lamport + 1}
-		r.refuse(rep, first, err)
-		return messageRefused, none, err
+		return messageRefused, none, r.blame(rep, woken, first, &ClockJumpError{first, m.lamport, r.lamport + 1})
 	}
 	if err := r.apply(m, rep, origin); err != nil {
 		return messageRefused, none, err
@@ -262,9 +260,28 @@ func (r *Runtime) integrate(m *message, origin any, woken *waitingMessage) (outc
 	return messageApplied, none, nil
 }
 
-func (r *Runtime) equivocation(rep Rep, d vclock.Dot, reason string) error {
-	err := &EquivocationError{d, reason}
-	r.refuse(rep, d, err)
+// lacks returns a dot that a message depends on and that is not applied; false: there is none.
+func (r *Runtime) lacks(m *message, have uint64) (vclock.Dot, bool) {
+	if m.start > have {
+		return vclock.Dot{Replica: m.sender, Seq: m.start - 1}, true
+	}
+	for i := range m.table {
+		if e := &m.table[i]; r.nextOf(e.id) < e.end {
+			return vclock.Dot{Replica: e.id, Seq: e.end - 1}, true
+		}
+	}
+	return vclock.Dot{}, false
+}
+
+// blame refuses the sender of a message, unless who brought it answers for it.
+func (r *Runtime) blame(rep Rep, woken *waitingMessage, d vclock.Dot, err error) error {
+	firstHop := r.firstHop
+	if woken != nil {
+		firstHop = woken.firstHop
+	}
+	if !firstHop {
+		r.refuse(rep, d, err)
+	}
 	return err
 }
 
@@ -290,13 +307,17 @@ func (r *Runtime) letWait(m *message, origin any, lacks vclock.Dot, res *Result)
 	}
 	w := &waitingMessage{data: bytes.Clone(m.data), origin: origin, first: vclock.Dot{Replica: m.sender, Seq: m.start}, end: m.end()}
 	r.waiting.add(w, lacks)
+	w.firstHop = r.firstHop
 	if w.restored = r.restoring; w.restored && m.sender == r.replicas[r.self] {
 		r.restored = max(r.restored, w.end)
 	}
 	res.Waiting++
-	if err := r.meetOwnDependencies(m); err != nil {
-		return err
-	}
+	res.missing(r, m)
+	return r.meetOwnDependencies(m)
+}
+
+// missing notes what a message waits for.
+func (res *Result) missing(r *Runtime, m *message) {
 	if have := r.nextOf(m.sender); have < m.start {
 		res.Missing = append(res.Missing, vclock.Span{Replica: m.sender, Start: have, End: m.start})
 	}
@@ -305,7 +326,6 @@ func (r *Runtime) letWait(m *message, origin any, lacks vclock.Dot, res *Result)
 			res.Missing = append(res.Missing, vclock.Span{Replica: e.id, Start: have, End: e.end})
 		}
 	}
-	return nil
 }
 
 // wake looks again at messages that waited for dots of a replica, and at those that waited for these.

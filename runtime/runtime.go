@@ -36,6 +36,7 @@ type Runtime struct {
 	// restoring says that the update at hand comes from the store that lent self; restored is the greatest end of such
 	// messages of self that had to wait, and of what such messages of others lack of it.
 	restoring bool
+	firstHop  bool // of the update at hand, see FirstHop
 	restored  uint64
 	lamport   uint64
 	heads     headSet

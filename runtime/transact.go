@@ -11,10 +11,11 @@ import (
 type TxOption func(*callOptions)
 
 type callOptions struct {
-	origin  any
-	restore bool
-	ext     []byte
-	err     error
+	origin   any
+	restore  bool
+	firstHop bool
+	ext      []byte
+	err      error
 }
 
 // From tags what a call changes with where it came from: events carry the tag, so that a provider can skip what it
@@ -33,15 +34,17 @@ func Extensions(m map[string]any) TxOption {
 	return func(o *callOptions) { o.ext, o.err = ext, err }
 }
 
-func originOf(opts []TxOption) any {
+func originOf(opts []TxOption) any { return optionsOf(opts).origin }
+
+func optionsOf(opts []TxOption) callOptions {
 	if len(opts) == 0 {
-		return nil
+		return callOptions{}
 	}
 	var o callOptions
 	for _, f := range opts {
 		f(&o)
 	}
-	return o.origin
+	return o
 }
 
 // Transact runs fn with the write lock held and then emits all its operations as one message. If fn returns an error or
@@ -88,10 +91,7 @@ func (r *Runtime) locked(fn func(Tx) error, opts []TxOption) (err error, own boo
 	}
 	tx.begin(r, r.self)
 	if len(opts) > 0 || tx.origin != nil || tx.ext != nil {
-		var o callOptions
-		for _, f := range opts {
-			f(&o)
-		}
+		o := optionsOf(opts)
 		tx.origin, tx.ext = o.origin, o.ext
 		if o.err != nil {
 			done = true

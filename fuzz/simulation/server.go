@@ -188,7 +188,7 @@ func (r *room) fail(err error) {
 
 // options are those of a session with a client or, in a mesh, another server.
 func (r *room) options(e *end) *providers.Options {
-	o := &providers.Options{Durable: r.keeper.Durable, Save: r.save, QueueMessages: 64, QueueBytes: 32 << 10}
+	o := &providers.Options{Durable: r.keeper.Durable, DurableFirst: true, Save: r.save, QueueMessages: 64, QueueBytes: 32 << 10}
 	if r.server.w.opt.Plant == AckBeforeDurable {
 		o.Durable = func(id vclock.Replica) uint64 { return r.rt.Clock()[id] }
 	}

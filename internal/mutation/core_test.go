@@ -223,8 +223,8 @@ var core = []mutant{
 	},
 	{
 		name: "lamport-before-dependencies", file: "runtime/receive.go",
-		find:     "if m.start > have {\n",
-		put:      "if m.lamport > r.lamport+1 {\n\t\treturn messageRefused, none, &ClockJumpError{first, m.lamport, r.lamport + 1}\n\t}\n\tif m.start > have {\n",
+		find:     "if lacks, waits := r.lacks(m, have); woken",
+		put:      "if m.lamport > r.lamport+1 {\n\t\treturn messageRefused, none, &ClockJumpError{first, m.lamport, r.lamport + 1}\n\t}\n\tif lacks, waits := r.lacks(m, have); woken",
 		breaks:   "the bound of timestamps is checked before the dependencies are there",
 		scenario: "R27", pkg: "runtime", test: "TestR27SecondMessageBeforeTheFirst",
 	},
@@ -233,6 +233,12 @@ var core = []mutant{
 		find: "ok && !bytes.Equal(kept, m.data) {", put: "ok && kept == nil {",
 		breaks: "another message under a known dot passes for a duplicate",
 		pkg:    "runtime", test: "TestEquivocation",
+	},
+	{
+		name: "forged-name-is-blamed", file: "runtime/receive.go",
+		find: "if !firstHop {", put: "if firstHop || !firstHop {",
+		breaks: "at a server, the writer that a forged transaction names is silenced",
+		pkg:    "runtime", test: "TestFirstHop",
 	},
 	{
 		name: "own-dots-from-elsewhere", file: "runtime/receive.go",

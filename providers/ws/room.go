@@ -49,11 +49,13 @@ type room struct {
 	round     int             // times that more has become durable
 
 	version, bytes atomic.Int64 // updates applied
+	digest         roomDigest
 
 	// cache is an encoded state, for all that join: its lock is held while one of them encodes it.
 	cache struct {
 		sync.Mutex
 		state   []byte
+		plain   []byte // the same without compression; nil: nobody has asked
 		clock   vclock.Clock
 		version int64
 		bytes   int64
@@ -118,8 +120,8 @@ func (r *room) close() error {
 func (r *room) options(m *member, access Access) *providers.Options {
 	l := &r.server.opt.Limits
 	o := &providers.Options{
-		IgnoreAcks: true, ReadOnly: access == AccessRead, FirstHop: true, Save: r.save, Log: r.keeper.Log(), Principal: m.c.principal.ID,
-		Ephemeral: r.ephemeral, Stamp: m.c.principal.Stamp,
+		IgnoreAcks: true, ReadOnly: access == AccessRead, FirstHop: access != AccessServer, Relays: access == AccessServer, Save: r.save, Uncompress: r.uncompress, Log: r.keeper.Log(), Principal: m.c.principal.ID,
+		Ephemeral: r.ephemeral, Stamp: m.c.principal.Stamp, Digest: r.digestOf,
 		QueueBytes: l.QueueBytes, QueueMessages: l.QueueMessages, TransferBytes: l.TransferBytes,
 		Check: func(update []byte) error { return m.c.check(m, update) },
 	}
@@ -132,10 +134,11 @@ func (r *room) options(m *member, access Access) *providers.Options {
 	return o
 }
 
-// peerOptions are those of a session with another server. What is wrong with a writer there is no reason to part.
-func (r *room) peerOptions() *providers.Options {
+// peerOptions are those of a session with another server, by its name. What is wrong with a writer there is no reason to
+// part.
+func (r *room) peerOptions(name string) *providers.Options {
 	l := &r.server.opt.Limits
-	o := &providers.Options{Save: r.save, QueueBytes: l.QueueBytes, QueueMessages: l.QueueMessages, TransferBytes: l.TransferBytes, Check: r.quota}
+	o := &providers.Options{Principal: name, Relays: true, Ephemeral: r.ephemeral, Save: r.save, Uncompress: r.uncompress, Digest: r.digestOf, Log: r.keeper.Log(), QueueBytes: l.QueueBytes, QueueMessages: l.QueueMessages, TransferBytes: l.TransferBytes, Check: r.quota}
 	if !r.server.volatile {
 		o.Durable = r.keeper.Durable
 	}
@@ -277,8 +280,8 @@ func (r *room) leave(m *member) {
 		again = again || other.replica == m.replica
 	}
 	r.mu.Unlock()
-	if !again {
-		r.ephemeral.Gone(m.replica)
+	if !again && m.session != nil {
+		r.ephemeral.Gone(m.session)
 	}
 }
 
@@ -308,6 +311,21 @@ func (r *room) save(since vclock.Clock) (state []byte, reaches vclock.Clock, err
 	return c.state, c.clock, nil
 }
 
+// uncompress is providers.Options.Uncompress: the cached state is uncompressed once for all who ask.
+func (r *room) uncompress(update []byte) ([]byte, error) {
+	c := &r.cache
+	c.Lock()
+	defer c.Unlock()
+	if len(c.state) == 0 || &update[0] != &c.state[0] {
+		return runtime.Uncompressed(update)
+	}
+	var err error
+	if c.plain == nil {
+		c.plain, err = runtime.Uncompressed(update)
+	}
+	return c.plain, err
+}
+
 // faulty turns a panic in a document's code into an error.
 func faulty(err *error) {
 	if p := recover(); p != nil {
@@ -328,7 +346,7 @@ func (r *room) encode() (err error) {
 	if err != nil {
 		return err
 	}
-	c.state, c.clock, c.version, c.bytes = state, info.Clock, version, bytes
+	c.state, c.plain, c.clock, c.version, c.bytes = state, nil, info.Clock, version, bytes
 	c.at = time.Now()
 	c.measure, c.took = len(state), c.at.Sub(begin)
 	r.server.count.encodes.Add(1)
@@ -339,7 +357,7 @@ func (r *room) encode() (err error) {
 func (r *room) forget(before time.Time) {
 	if r.cache.TryLock() {
 		if r.cache.used.Before(before) {
-			r.cache.state, r.cache.clock = nil, nil
+			r.cache.state, r.cache.plain, r.cache.clock = nil, nil, nil
 		}
 		r.cache.Unlock()
 	}

@@ -85,6 +85,7 @@ type peerOptions struct {
 	options  providers.Options
 	mux      providers.MuxOptions
 	dial     *ws.DialOptions
+	plain    bool // do not follow the document's log
 }
 
 var joined atomic.Int64
@@ -127,7 +128,7 @@ func joinOver(t testing.TB, link providers.Link, o peerOptions) *peer {
 		o.document = "doc"
 	}
 	o.mux.Token = []byte(o.token)
-	if joined.Add(1)%2 == 0 { // every other one follows the document's log
+	if joined.Add(1)%2 == 0 && !o.plain { // every other one follows the document's log
 		o.options.Follow = &providers.Follower{}
 	}
 	p.conn, err = providers.NewConn(link, &providers.ConnOptions{Mux: o.mux, Handle: func(c *providers.Conn, e providers.Event) {
