@@ -170,7 +170,8 @@ func compress(raw []byte, level zstd.EncoderLevel) ([]byte, error) {
 		}
 	}
 	defer pool.Put(e)
-	return e.EncodeAll(raw, nil), nil
+	// A buffer that grows as the result does would take several times its size.
+	return e.EncodeAll(raw, make([]byte, 0, e.MaxEncodedSize(len(raw)))), nil
 }
 
 func appendChecksum(b, of []byte) []byte {
