@@ -93,6 +93,9 @@ type Options struct {
 	// waits. It may give out a cached one and the clock that this reaches: the session sends what came after it. A nil
 	// clock means all that the document held when Save was called.
 	Save func(since vclock.Clock) (update []byte, reaches vclock.Clock, err error)
+	// Checksum returns the CRC32C of what Save has returned, for a Save that gives many sessions the same; default: each
+	// session computes it.
+	Checksum func(update []byte) uint32
 
 	// Log numbers the document's transactions for peers that want to follow it: they get what is numbered, in that order, and
 	// nothing before it is durable. It is that of the document's Keeper. For servers.

@@ -57,6 +57,8 @@ type Session struct {
 	owed      []owed
 	heldAt    vclock.Clock // a held frame goes out when this is acknowledged
 	send      sending
+	head      []byte // reused for frames that have a body
+	body      []byte // the rest of the frame that next returns, shared and constant
 
 	// The numbered log: one side leads, the other follows.
 	lead   leading

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -55,6 +56,7 @@ type room struct {
 		sync.Mutex
 		state   []byte
 		clock   vclock.Clock
+		sum     uint32 // CRC32C of state
 		version int64
 		bytes   int64
 		used    time.Time
@@ -118,7 +120,7 @@ func (r *room) close() error {
 func (r *room) options(m *member, access Access) *providers.Options {
 	l := &r.server.opt.Limits
 	o := &providers.Options{
-		IgnoreAcks: true, ReadOnly: access == AccessRead, FirstHop: true, Save: r.save, Log: r.keeper.Log(), Principal: m.c.principal.ID,
+		IgnoreAcks: true, ReadOnly: access == AccessRead, FirstHop: true, Save: r.save, Checksum: r.checksum, Log: r.keeper.Log(), Principal: m.c.principal.ID,
 		Ephemeral: r.ephemeral, Stamp: m.c.principal.Stamp,
 		QueueBytes: l.QueueBytes, QueueMessages: l.QueueMessages, TransferBytes: l.TransferBytes,
 		Check: func(update []byte) error { return m.c.check(m, update) },
@@ -308,6 +310,19 @@ func (r *room) save(since vclock.Clock) (state []byte, reaches vclock.Clock, err
 	return c.state, c.clock, nil
 }
 
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// checksum is providers.Options.Checksum.
+func (r *room) checksum(update []byte) uint32 {
+	c := &r.cache
+	c.Lock()
+	defer c.Unlock()
+	if len(c.state) > 0 && len(update) == len(c.state) && &update[0] == &c.state[0] {
+		return c.sum
+	}
+	return crc32.Checksum(update, castagnoli)
+}
+
 // faulty turns a panic in a document's code into an error.
 func faulty(err *error) {
 	if p := recover(); p != nil {
@@ -329,6 +344,7 @@ func (r *room) encode() (err error) {
 		return err
 	}
 	c.state, c.clock, c.version, c.bytes = state, info.Clock, version, bytes
+	c.sum = crc32.Checksum(state, castagnoli)
 	c.at = time.Now()
 	c.measure, c.took = len(state), c.at.Sub(begin)
 	r.server.count.encodes.Add(1)

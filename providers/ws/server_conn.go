@@ -365,18 +365,14 @@ func (c *connection) collect() (n int, deadline time.Time, more bool) {
 	defer c.wire.cork(false)
 	over := c.step(func() {
 		for {
-			frame, ok := c.mux.Next()
+			head, body, ok := c.mux.NextParts()
 			if !ok {
 				deadline = c.deadline()
 				c.next = deadline
 				return
 			}
 			n++
-			if err := c.ws.Write(context.Background(), websocket.MessageBinary, frame); err != nil {
-				c.mux.Lost("the connection broke off")
-				return
-			}
-			if c.wire.collected() >= fullWire {
+			if c.wire.message(head, body) >= fullWire {
 				more = true
 				return
 			}
@@ -466,11 +462,11 @@ func (c *connection) finish() {
 		s.rooms.release(m.room)
 	}
 	c.ws.CloseNow()
-	if b := c.wire.take(); len(b) > 0 {
+	if p := c.wire.take(); p.size > 0 {
 		c.wire.Conn.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
-		n, _ := c.wire.Conn.Write(b)
+		n, _ := p.writeTo(c.wire.Conn)
 		s.count.bytesOut.Add(int64(n))
-		c.wire.give(b)
+		c.wire.give(p)
 	}
 	c.wire.Conn.Close()
 }
