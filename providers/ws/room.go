@@ -335,15 +335,19 @@ func (r *room) encode() (err error) {
 	defer faulty(&err)
 	c := &r.cache
 	begin, version, bytes := time.Now(), r.version.Load(), r.bytes.Load()
+	clock := r.rt.Clock()
 	state, err := r.rt.Save(runtime.CanonicalOnly(), runtime.Compressed(1))
 	if err != nil {
 		return err
 	}
-	info, err := runtime.Inspect(state)
-	if err != nil {
-		return err
+	if !r.rt.Clock().Equal(clock) { // it is that of the state, or of what came meanwhile
+		info, err := runtime.Inspect(state)
+		if err != nil {
+			return err
+		}
+		clock = info.Clock
 	}
-	c.state, c.clock, c.version, c.bytes = state, info.Clock, version, bytes
+	c.state, c.clock, c.version, c.bytes = state, clock, version, bytes
 	c.sum = crc32.Checksum(state, castagnoli)
 	c.at = time.Now()
 	c.measure, c.took = len(state), c.at.Sub(begin)
