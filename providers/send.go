@@ -494,7 +494,9 @@ func (s *Session) ephemeral() []byte {
 	if s.box == nil {
 		return nil
 	}
-	return s.box.next(s.channel)
+	head, body := s.box.next(s.channel)
+	s.body = body
+	return head
 }
 
 func appendUvarint(b []byte, v uint64) []byte {

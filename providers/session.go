@@ -353,7 +353,7 @@ func (s *Session) Tick(now time.Time) {
 		s.clocks = min(firstClocks, s.clocks+elapsed.Seconds())
 	}
 	s.now = now
-	if s.box != nil {
+	if s.box != nil && s.opt.Ephemeral.opt.Alarm == nil {
 		s.opt.Ephemeral.Tick(now)
 	}
 	for _, t := range s.timers() {

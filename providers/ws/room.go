@@ -33,6 +33,7 @@ type room struct {
 	rt        *runtime.Runtime
 	keeper    *providers.Keeper
 	ephemeral *providers.Ephemeral
+	presence  alarm // when ephemeral has something to do
 	rate      *rate.Limiter
 	size      roomSize
 	stop      func()
@@ -92,8 +93,12 @@ func (r *room) load(ctx context.Context) (err error) {
 	}
 	l := &s.opt.Limits
 	r.rate = bucket(l.DocumentUpdatesPerSecond)
+	r.presence.ring = func() {
+		s.spawn(func() { r.ephemeral.Tick(time.Now()) })
+	}
 	r.ephemeral, err = providers.NewEphemeral(&providers.EphemeralOptions{
 		Own: r.rt.Replica(), OwnKeysOnly: true, ValueBytes: l.PresenceBytes, PerSecond: l.PresencePerSecond, Entries: l.PresenceEntries,
+		Alarm: func(at time.Time) { s.timers.set(&r.presence, at) },
 	})
 	if err != nil {
 		return err
@@ -110,8 +115,9 @@ func (r *room) load(ctx context.Context) (err error) {
 	return err
 }
 
-// close makes what is left durable.
+// close makes what is left durable. Nobody is there any more who could show something.
 func (r *room) close() error {
+	r.server.timers.retire(&r.presence)
 	r.stop()
 	return r.keeper.Close()
 }

@@ -218,6 +218,12 @@ func (w *wire) cork(on bool) {
 	w.mu.Unlock()
 }
 
+func (w *wire) collected() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.out.size
+}
+
 // take hands out what was collected; give takes the buffer back.
 func (w *wire) take() pieces {
 	w.mu.Lock()
