@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
@@ -88,62 +89,69 @@ func (r *Runtime) save(base []uint64, opts ...SaveOption) ([]byte, error) {
 	r.saving.Lock()
 	defer r.saving.Unlock()
 	s := r.newSaver(base)
-	canonical := s.canonical(nil)
-	local := s.local(o.local)
-	raw, packed, err := packSections(canonical, local, o.level)
-	if err != nil {
-		return nil, err
-	}
-	content := make([]byte, 0, 64)
+	sections, canonical := s.sections(o.local)
 	format := byte(formatState)
 	if base != nil {
 		format = formatDelta
 	}
-	var flags byte
+	head := append(make([]byte, 0, 3+len(r.document)), format, 0, 0)
+	flags := &head[2]
 	if r.document != uuid.Nil {
-		flags |= stateDocument
+		*flags |= stateDocument
+		head = append(head, r.document[:]...)
 	}
-	if packed != nil {
-		flags |= stateZstd
+	if o.level != 0 && len(sections)-uvarintLen(uint64(canonical)) >= leastCompressed {
+		*flags |= stateZstd
+		b, err := packSections(head, sections, o.level)
+		if b != nil || err != nil {
+			return b, err
+		}
+		*flags &^= stateZstd
 	}
-	content = append(content, format, 0, flags)
-	if r.document != uuid.Nil {
-		content = append(content, r.document[:]...)
-	}
-	if packed == nil {
-		content = slices.Grow(content, len(canonical)+len(local)+32)
-		content = appendUvarint(content, uint64(len(canonical)))
-		content = append(content, canonical...)
-		content = appendChecksum(content, content)
-		at := len(content)
-		content = appendUvarint(content, uint64(len(local)))
-		content = append(content, local...)
-		content = appendChecksum(content, content[at:])
-		return sealed(content), nil
-	}
-	content = appendUvarint(content, uint64(raw))
-	content = append(content, packed...)
-	return sealed(appendChecksum(content, content)), nil
+	b := unsealed(head, len(sections)+16)
+	local := sections[uvarintLen(uint64(canonical))+canonical:]
+	b = append(b, sections[:len(sections)-len(local)]...)
+	b = appendChecksum(b, b[sealRoom:])
+	at := len(b)
+	b = appendUvarint(b, uint64(len(local)))
+	b = append(b, local...)
+	return seal(appendChecksum(b, b[at:])), nil
+}
+
+// sections returns both sections in one buffer, the canonical one as bytes, and the length of that.
+func (s *saver) sections(local bool) (b []byte, canonical int) {
+	const room = binary.MaxVarintLen64
+	b = s.canonical(make([]byte, room))
+	canonical = len(b) - room
+	b = append(b, s.local(local)...)
+	from := room - uvarintLen(uint64(canonical))
+	appendUvarint(b[:from], uint64(canonical))
+	return b[from:], canonical
 }
 
 // leastCompressed is where compression begins to save something, in bytes.
 const leastCompressed = 256
 
-// packSections compresses both sections: packed is nil where that is not asked for, and where they shrink so far that a
-// reader would take the result for an attack.
-func packSections(canonical, local []byte, level zstd.EncoderLevel) (size int, packed []byte, err error) {
-	if level == 0 || len(canonical)+len(local) < leastCompressed {
-		return 0, nil, nil
+// packSections returns a state with its sections compressed; nil where they shrink so far that a reader would take the result for an
+// attack.
+func packSections(head, sections []byte, level zstd.EncoderLevel) ([]byte, error) {
+	e, done, err := encoder(len(sections), level)
+	if err != nil {
+		return nil, err
 	}
-	raw := appendUvarint(make([]byte, 0, len(canonical)+len(local)+10), uint64(len(canonical)))
-	raw = append(append(raw, canonical...), local...)
-	if packed, err = compress(raw, level); err != nil {
-		return 0, nil, err
+	defer done()
+	b := unsealed(head, e.MaxEncodedSize(len(sections))+16) // one that grows would take several times its size
+	b = appendUvarint(b, uint64(len(sections)))
+	at := len(b)
+	b = e.EncodeAll(sections, b)
+	if uint64(len(sections)) > mostInflated(len(b)-at) {
+		return nil, nil
 	}
-	if uint64(len(raw)) > mostInflated(len(packed)) {
-		return 0, nil, nil
+	b = seal(appendChecksum(b, b[sealRoom:]))
+	if cap(b) > len(b)+len(b)/4 {
+		b = bytes.Clone(b)
 	}
-	return len(raw), packed, nil
+	return b, nil
 }
 
 // encoders keeps Zstandard encoders: they are costly to make and to zero. Small inputs have their own, with a window to
@@ -152,9 +160,10 @@ var encoders [2][zstd.SpeedBestCompression + 1]sync.Pool
 
 const smallWindow = 64 << 10
 
-func compress(raw []byte, level zstd.EncoderLevel) ([]byte, error) {
+// encoder returns one for an input of n bytes, and what to call after its use.
+func encoder(n int, level zstd.EncoderLevel) (e *zstd.Encoder, done func(), err error) {
 	large := 0
-	if len(raw) > smallWindow {
+	if n > smallWindow {
 		large = 1
 	}
 	pool := &encoders[large][level]
@@ -164,14 +173,11 @@ func compress(raw []byte, level zstd.EncoderLevel) ([]byte, error) {
 		if large == 0 {
 			opts = append(opts, zstd.WithWindowSize(smallWindow))
 		}
-		var err error
 		if e, err = zstd.NewWriter(nil, opts...); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	defer pool.Put(e)
-	// A buffer that grows as the result does would take several times its size.
-	return e.EncodeAll(raw, make([]byte, 0, e.MaxEncodedSize(len(raw)))), nil
+	return e, func() { pool.Put(e) }, nil
 }
 
 func appendChecksum(b, of []byte) []byte {
@@ -179,11 +185,22 @@ func appendChecksum(b, of []byte) []byte {
 }
 
 // sealed puts the magic tag and the byte-string head in front.
-func sealed(content []byte) []byte {
-	out := make([]byte, 0, len(magic)+5+len(content))
-	out = append(out, magic...)
-	out = bstrHeader(out, len(content))
-	return append(out, content...)
+func sealed(content []byte) []byte { return seal(unsealed(content, 0)) }
+
+// sealRoom is what the magic tag and the byte-string head take at most.
+const sealRoom = 10
+
+// unsealed returns content behind room for what seal puts there, and with room for n bytes more.
+func unsealed(content []byte, n int) []byte {
+	return append(make([]byte, sealRoom, sealRoom+len(content)+n), content...)
+}
+
+// seal puts the magic tag and the byte-string head in front of what unsealed has begun.
+func seal(b []byte) []byte {
+	n := len(b) - sealRoom
+	from := sealRoom - len(magic) - bstrHeaderLen(n)
+	bstrHeader(append(b[:from], magic...), n)
+	return b[from:]
 }
 
 // saver writes one state.

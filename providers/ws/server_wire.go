@@ -79,7 +79,8 @@ var errWireFull = errors.New("ws: the peer makes this side write and does not re
 // hijacker gives websocket.Accept a wire in place of the socket.
 type hijacker struct {
 	http.ResponseWriter
-	wire *wire
+	wire        *wire
+	socketBytes int
 }
 
 // Hijack implements http.Hijacker.
@@ -92,12 +93,26 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err == nil {
 		err = socket.SetDeadline(time.Time{})
 	}
+	if err == nil {
+		err = h.bound(socket)
+	}
 	if err != nil {
 		socket.Close()
 		return nil, nil, err
 	}
 	h.wire.Conn, h.wire.head = socket, slices.Clone(head)
 	return h.wire, bufio.NewReadWriter(bufio.NewReaderSize(h.wire, readBuffer), bufio.NewWriterSize(h.wire, writeBuffer)), nil
+}
+
+// bound keeps the system from growing the socket's write buffer, as it does for a peer that takes much.
+func (h *hijacker) bound(socket net.Conn) error {
+	if s, ok := socket.(interface{ NetConn() net.Conn }); ok { // TLS
+		socket = s.NetConn()
+	}
+	if s, ok := socket.(interface{ SetWriteBuffer(n int) error }); ok {
+		return s.SetWriteBuffer(h.socketBytes)
+	}
+	return nil
 }
 
 // Read implements net.Conn, for the reader of the connection alone.
