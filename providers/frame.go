@@ -262,12 +262,15 @@ func encode(f any) []byte {
 // encodeBytes is encode for frames of type, channel and bytes (messages, fresh, naming, log, chunk, clock, ack and held),
 // without reflection: messages go this way.
 func encodeBytes(t FrameType, channel uint64, data []byte) []byte {
-	b := make([]byte, 0, len(data)+12)
+	return append(appendBytesHead(make([]byte, 0, len(data)+12), t, channel, len(data)), data...)
+}
+
+// appendBytesHead appends what comes before the n bytes of a bytesFrame.
+func appendBytesHead(b []byte, t FrameType, channel uint64, n int) []byte {
 	b = append(b, 0x83)
 	b = appendHead(b, 0, uint64(t))
 	b = appendHead(b, 0, channel)
-	b = appendHead(b, 0x40, uint64(len(data)))
-	return append(b, data...)
+	return appendHead(b, 0x40, uint64(n))
 }
 
 // appendHead appends the head of a CBOR item in its shortest form.

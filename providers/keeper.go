@@ -84,18 +84,12 @@ func Keep(ctx context.Context, rt *runtime.Runtime, store Store, document string
 	if err := k.load(stored); err != nil {
 		return nil, fmt.Errorf("document %q: %w", document, err)
 	}
-	state, stop, err := rt.SaveAndSubscribe(k.add)
-	if err != nil {
-		return nil, err
-	}
-	k.stop = stop
-	info, err := runtime.Inspect(state)
-	if err != nil {
-		stop()
-		return nil, err
-	}
-	if !k.durable.CoversClock(info.Clock) { // the document held something of its own: that is to be stored too
-		k.queue = append(k.queue, runtime.Update{Data: state, Kind: runtime.StateUpdate})
+	k.stop = rt.OnUpdate(k.add)
+	// What the clock holds from here on is stored, or in the queue, or the document's own: then a delta stores all of it.
+	if c := rt.Clock(); !k.durable.CoversClock(c) {
+		k.mu.Lock()
+		k.queue = append(k.queue, runtime.Update{Kind: runtime.StateUpdate})
+		k.mu.Unlock()
 		k.signal()
 	}
 	if !k.opt.Manual {

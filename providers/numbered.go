@@ -177,14 +177,16 @@ func (s *Session) logged() []byte {
 	case len(r.packed) == 0:
 		return nil
 	}
-	data := binary.AppendVarint(make([]byte, 0, len(r.packed)+8), r.ms-l.ms)
-	data = append(data, r.packed...)
+	var buf [binary.MaxVarintLen64]byte
+	moved := binary.AppendVarint(buf[:0], r.ms-l.ms)
 	l.at, l.ms = r.next, r.ms
-	if len(data) > maxLogFrame {
-		s.send.transfer = &outTransfer{kind: transferLog, data: data}
-		return s.chunk()
+	if n := len(moved) + len(r.packed); n <= maxLogFrame {
+		s.body = r.packed
+		s.head = append(s.bytesHead(FrameLog, n), moved...)
+		return s.head
 	}
-	return encodeBytes(FrameLog, s.channel, data)
+	s.send.transfer = &outTransfer{kind: transferLog, data: joined(moved, r.packed)}
+	return s.chunk()
 }
 
 func (s *Session) startLog() []byte {

@@ -98,6 +98,9 @@ type Options struct {
 
 	// Uncompressed asks the peer for states and deltas without compression: for a reader that is to be small.
 	Uncompressed bool
+	// Checksum returns the CRC32C of what Save has returned, for a Save that gives many sessions the same; default: each
+	// session computes it.
+	Checksum func(update []byte) uint32
 
 	// Log numbers the document's transactions for peers that want to follow it: they get what is numbered, in that order, and
 	// nothing before it is durable. It is that of the document's Keeper, and wakes the session when more is durable. For

@@ -43,6 +43,7 @@ const (
 type outTransfer struct {
 	kind  transferKind
 	data  []byte
+	saved bool // data is from Options.Save
 	at    int
 	begun bool
 	until vclock.Clock // it must not leave before this is durable; nil: it may
@@ -64,6 +65,27 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Next returns the next frame to send; false: there is none for now. The caller owns it.
 func (s *Session) Next() (frame []byte, ok bool) {
+	head, body, ok := s.nextParts()
+	return joined(head, body), ok
+}
+
+// joined returns a frame of two parts that belongs to the caller.
+func joined(head, body []byte) []byte {
+	if body == nil {
+		return head
+	}
+	return append(append(make([]byte, 0, len(head)+len(body)), head...), body...)
+}
+
+// nextParts is Next for a frame in two parts, see Mux.NextParts.
+func (s *Session) nextParts() (head, body []byte, ok bool) {
+	head, ok = s.next()
+	body, s.body = s.body, nil
+	return head, body, ok
+}
+
+// next returns the next frame, without what it leaves in s.body.
+func (s *Session) next() (frame []byte, ok bool) {
 	if s.phase == phaseLive {
 		s.opened = time.Time{}
 		if s.out.news.Swap(false) {
@@ -346,7 +368,7 @@ func (s *Session) planState(base vclock.Clock) bool {
 			return false
 		}
 	}
-	s.send.transfer = &outTransfer{kind: transferUpdate, data: data}
+	s.send.transfer = &outTransfer{kind: transferUpdate, data: data, saved: !s.peer.plain}
 	if s.opt.DurableFirst {
 		if s.send.transfer.until = reaches; reaches == nil {
 			s.send.transfer.until = s.rt.Clock() // data holds no more
@@ -457,7 +479,7 @@ func (s *Session) chunk() []byte {
 		return encode(beginFrame{Type: FrameBegin, Channel: s.channel, Kind: t.kind, Size: uint64(len(t.data))})
 	case t.at == len(t.data):
 		x.transfer = nil
-		return encode(numberFrame{Type: FrameEnd, Channel: s.channel, Number: uint64(crc32.Checksum(t.data, castagnoli))})
+		return encode(numberFrame{Type: FrameEnd, Channel: s.channel, Number: uint64(s.checksum(t))})
 	case x.credit == 0:
 		if x.stuckSince.IsZero() {
 			x.stuckSince = s.now
@@ -467,9 +489,23 @@ func (s *Session) chunk() []byte {
 	n := min(MaxChunk, x.credit, len(t.data)-t.at)
 	x.credit -= n
 	x.stuckSince = time.Time{}
-	f := encodeBytes(FrameChunk, s.channel, t.data[t.at:t.at+n])
+	s.body = t.data[t.at : t.at+n : t.at+n]
 	t.at += n
-	return f
+	return s.bytesHead(FrameChunk, n)
+}
+
+func (s *Session) checksum(t *outTransfer) uint32 {
+	if t.saved && s.opt.Checksum != nil {
+		return s.opt.Checksum(t.data)
+	}
+	return crc32.Checksum(t.data, castagnoli)
+}
+
+// bytesHead returns the part of a bytesFrame that comes before n bytes, which are in s.body or follow. It is good until the next
+// call.
+func (s *Session) bytesHead(t FrameType, n int) []byte {
+	s.head = appendBytesHead(s.head[:0], t, s.channel, n)
+	return s.head
 }
 
 // ephemeral returns a frame of presence or a cast, if one is due.
@@ -477,7 +513,9 @@ func (s *Session) ephemeral() []byte {
 	if s.box == nil {
 		return nil
 	}
-	return s.box.next(s.channel)
+	head, body := s.box.next(s.channel)
+	s.body = body
+	return head
 }
 
 func appendUvarint(b []byte, v uint64) []byte {

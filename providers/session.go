@@ -58,6 +58,8 @@ type Session struct {
 	owed      []owed
 	heldAt    vclock.Clock // a held frame goes out when this is acknowledged
 	send      sending
+	head      []byte // reused for frames that have a body
+	body      []byte // the rest of the frame that next returns, shared and constant
 
 	// The numbered log: one side leads, the other follows.
 	lead   leading
@@ -372,7 +374,7 @@ func (s *Session) Tick(now time.Time) {
 		s.clocks = min(firstClocks, s.clocks+elapsed.Seconds())
 	}
 	s.now = now
-	if s.box != nil {
+	if s.box != nil && s.opt.Ephemeral.opt.Alarm == nil {
 		s.opt.Ephemeral.Tick(now)
 	}
 	for _, t := range s.timers() {

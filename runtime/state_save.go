@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
@@ -94,14 +95,18 @@ func (r *Runtime) save(base []uint64, opts ...SaveOption) ([]byte, error) {
 	if o.level != 0 && int(canonical)+len(local) >= leastCompressed {
 		raw := append(out, local...)
 		raw = raw[prepend(raw, stateHead, appendUvarint(nil, canonical)):]
-		packed, err := compress(make([]byte, stateHead, stateHead+len(raw)/2), raw, o.level)
+		packed, err := compress(stateHead, raw, o.level)
 		if err != nil {
 			return nil, err
 		}
 		// Where it shrinks so far that a reader would take it for an attack, it stays as it is.
 		if uint64(len(raw)) <= mostInflated(len(packed)-stateHead) {
 			at := prepend(packed, stateHead, s.head(stateZstd, uint64(len(raw))))
-			return seal(appendChecksum(packed, packed[at:]), at), nil
+			packed = seal(appendChecksum(packed, packed[at:]), at)
+			if cap(packed) > len(packed)+len(packed)/4 {
+				packed = bytes.Clone(packed)
+			}
+			return packed, nil
 		}
 	}
 	at := prepend(out, stateHead, s.head(0, canonical))
@@ -152,8 +157,8 @@ var encoders [2][zstd.SpeedBestCompression + 1]sync.Pool
 
 const smallWindow = 64 << 10
 
-// compress appends the compressed raw to dst.
-func compress(dst, raw []byte, level zstd.EncoderLevel) ([]byte, error) {
+// compress returns the compressed raw behind room for head bytes.
+func compress(head int, raw []byte, level zstd.EncoderLevel) ([]byte, error) {
 	large := 0
 	if len(raw) > smallWindow {
 		large = 1
@@ -171,7 +176,8 @@ func compress(dst, raw []byte, level zstd.EncoderLevel) ([]byte, error) {
 		}
 	}
 	defer pool.Put(e)
-	return e.EncodeAll(raw, dst), nil
+	// One buffer for all that may come out: one that grows would take several times its size.
+	return e.EncodeAll(raw, make([]byte, head, head+e.MaxEncodedSize(len(raw))+4)), nil
 }
 
 func appendChecksum(b, of []byte) []byte {

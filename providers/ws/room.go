@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,6 +33,7 @@ type room struct {
 	rt        *runtime.Runtime
 	keeper    *providers.Keeper
 	ephemeral *providers.Ephemeral
+	presence  alarm // when ephemeral has something to do
 	rate      *rate.Limiter
 	size      roomSize
 	stop      func()
@@ -57,6 +59,7 @@ type room struct {
 		state   []byte
 		plain   []byte // the same without compression; nil: nobody has asked
 		clock   vclock.Clock
+		sum     uint32 // CRC32C of state
 		version int64
 		bytes   int64
 		used    time.Time
@@ -92,8 +95,12 @@ func (r *room) load(ctx context.Context) (err error) {
 	}
 	l := &s.opt.Limits
 	r.rate = bucket(l.DocumentUpdatesPerSecond)
+	r.presence.ring = func() {
+		s.spawn(func() { r.ephemeral.Tick(time.Now()) })
+	}
 	r.ephemeral, err = providers.NewEphemeral(&providers.EphemeralOptions{
 		Own: r.rt.Replica(), OwnKeysOnly: true, ValueBytes: l.PresenceBytes, PerSecond: l.PresencePerSecond, Entries: l.PresenceEntries,
+		Alarm: func(at time.Time) { s.timers.set(&r.presence, at) },
 	})
 	if err != nil {
 		return err
@@ -110,8 +117,9 @@ func (r *room) load(ctx context.Context) (err error) {
 	return err
 }
 
-// close makes what is left durable.
+// close makes what is left durable. Nobody is there any more who could show something.
 func (r *room) close() error {
+	r.server.timers.retire(&r.presence)
 	r.stop()
 	return r.keeper.Close()
 }
@@ -120,8 +128,9 @@ func (r *room) close() error {
 func (r *room) options(m *member, access Access) *providers.Options {
 	l := &r.server.opt.Limits
 	o := &providers.Options{
-		IgnoreAcks: true, ReadOnly: access == AccessRead, FirstHop: access != AccessServer, Relays: access == AccessServer, Save: r.save, Uncompress: r.uncompress, Log: r.keeper.Log(), Principal: m.c.principal.ID,
-		Ephemeral: r.ephemeral, Stamp: m.c.principal.Stamp, Digest: r.digestOf,
+		IgnoreAcks: true, ReadOnly: access == AccessRead, FirstHop: access != AccessServer, Relays: access == AccessServer,
+		Save: r.save, Uncompress: r.uncompress, Checksum: r.checksum, Digest: r.digestOf,
+		Log: r.keeper.Log(), Principal: m.c.principal.ID, Ephemeral: r.ephemeral, Stamp: m.c.principal.Stamp,
 		QueueBytes: l.QueueBytes, QueueMessages: l.QueueMessages, TransferBytes: l.TransferBytes,
 		Check: func(update []byte) error { return m.c.check(m, update) },
 	}
@@ -326,6 +335,19 @@ func (r *room) uncompress(update []byte) ([]byte, error) {
 	return c.plain, err
 }
 
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// checksum is providers.Options.Checksum.
+func (r *room) checksum(update []byte) uint32 {
+	c := &r.cache
+	c.Lock()
+	defer c.Unlock()
+	if len(c.state) > 0 && len(update) == len(c.state) && &update[0] == &c.state[0] {
+		return c.sum
+	}
+	return crc32.Checksum(update, castagnoli)
+}
+
 // faulty turns a panic in a document's code into an error.
 func faulty(err *error) {
 	if p := recover(); p != nil {
@@ -338,15 +360,20 @@ func (r *room) encode() (err error) {
 	defer faulty(&err)
 	c := &r.cache
 	begin, version, bytes := time.Now(), r.version.Load(), r.bytes.Load()
+	clock := r.rt.Clock()
 	state, err := r.rt.Save(runtime.CanonicalOnly(), runtime.Compressed(1))
 	if err != nil {
 		return err
 	}
-	info, err := runtime.Inspect(state)
-	if err != nil {
-		return err
+	if !r.rt.Clock().Equal(clock) { // it is that of the state, or of what came meanwhile
+		info, err := runtime.Inspect(state)
+		if err != nil {
+			return err
+		}
+		clock = info.Clock
 	}
-	c.state, c.plain, c.clock, c.version, c.bytes = state, nil, info.Clock, version, bytes
+	c.state, c.plain, c.clock, c.version, c.bytes = state, nil, clock, version, bytes
+	c.sum = crc32.Checksum(state, castagnoli)
 	c.at = time.Now()
 	c.measure, c.took = len(state), c.at.Sub(begin)
 	r.server.count.encodes.Add(1)
