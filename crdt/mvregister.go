@@ -36,8 +36,9 @@ func (r MVRegister[T]) Values(tx runtime.Tx) ([]T, error) {
 	if err := tx.Err(r.node); err != nil {
 		return nil, err
 	}
-	if c := r.cell(); len(c.entries) > 0 {
-		return decodeEntries[T](r.node, c.entries, -1)
+	var one [1]writeEntry
+	if entries := r.cell().ordered(&one); len(entries) > 0 {
+		return decodeEntries[T](r.node, entries, -1)
 	}
 	return nil, nil
 }

@@ -68,19 +68,19 @@ func (r Register[T]) Get(tx runtime.Tx) (v T, ok bool, err error) {
 		return v, false, err
 	}
 	c := r.cell()
-	if r.policy != nil && len(c.entries) > 1 {
-		all, err := decodeEntries[T](r.node, c.entries, -1)
+	if r.policy != nil && c.len() > 1 {
+		all, err := decodeEntries[T](r.node, c.ordered(nil), -1)
 		if err != nil {
 			return v, false, err
 		}
 		return r.policy(all), true, nil
 	}
-	i := winnerOf(r.node.Runtime(), c.entries)
-	if i < 0 {
+	e, ok := c.winner()
+	if !ok {
 		return v, false, nil
 	}
-	if err := decodeValue(c.entries[i].val, &v); err != nil {
-		return v, false, typeError[T](r.node.String(), nil, c.entries[i].val, err)
+	if err := decodeValue(e.val, &v); err != nil {
+		return v, false, typeError[T](r.node.String(), nil, e.val, err)
 	}
 	return v, true, nil
 }
@@ -92,10 +92,11 @@ func (r Register[T]) Conflicts(tx runtime.Tx) ([]T, error) {
 		return nil, err
 	}
 	c := r.cell()
-	if len(c.entries) < 2 {
+	if c.len() < 2 {
 		return nil, nil
 	}
-	return decodeEntries[T](r.node, c.entries, winnerOf(r.node.Runtime(), c.entries))
+	entries := c.ordered(nil)
+	return decodeEntries[T](r.node, entries, winnerOf(r.node.Runtime(), entries))
 }
 
 // Set writes v in place of all values seen. Errors: ErrValue, or why the register cannot be edited.
@@ -114,14 +115,14 @@ func setCell[T any](tx runtime.Tx, n *runtime.Node, v *T) error {
 	if err != nil {
 		return err
 	}
-	return n.Object().(*cellState).write(tx, val)
+	return n.Object().(*cellState).write(tx, n, val)
 }
 
 func clearCell(tx runtime.Tx, n *runtime.Node) error {
 	if err := tx.Writable(n); err != nil {
 		return err
 	}
-	return n.Object().(*cellState).erase(tx)
+	return n.Object().(*cellState).erase(tx, n)
 }
 
 // decodeEntries decodes the values of all entries but one; -1: of all.
