@@ -122,6 +122,9 @@ func (b *deltaBuilder[E]) push(d *deltaNode[E], s deltaStep[E]) *deltaNode[E] {
 	return b.join(d, b.node(s))
 }
 
+// maxJoined bounds the items of a step that are copied to join another to it.
+const maxJoined = 64
+
 // extend joins s to the last step if that is of its kind.
 func (b *deltaBuilder[E]) extend(d *deltaNode[E], s deltaStep[E]) bool {
 	if d == nil {
@@ -132,7 +135,7 @@ func (b *deltaBuilder[E]) extend(d *deltaNode[E], s deltaStep[E]) bool {
 		if !b.extend(d.right, s) {
 			return false
 		}
-	} else if d.kind != s.kind {
+	} else if d.kind != s.kind || len(d.items) >= maxJoined && cap(d.items)-len(d.items) < len(s.items) {
 		return false
 	} else {
 		d.n += s.n

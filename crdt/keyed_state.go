@@ -78,6 +78,9 @@ func (k *keyedState) capture(key []byte) rawValues {
 		return rawValues{winner: -1}
 	}
 	var one [1]writeEntry
+	if !k.values {
+		return rawValues{} // it is there
+	}
 	rt := k.node.Runtime()
 	return captureValues(rt, k.table.ordered(rt, s, &one))
 }

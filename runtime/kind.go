@@ -22,7 +22,11 @@ type kindInfo struct {
 	name string
 	code uint64 // in wellKnown, or 0
 	new  func(*Node) Object
+	made *nodeName // of all objects of the kind that were made
 }
+
+// recordCode is the code of the kind whose children have the same names in many objects.
+const recordCode = 14
 
 const maxKindName = 255
 

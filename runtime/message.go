@@ -378,8 +378,8 @@ func (r *Runtime) appendObjectRef(b []byte, n *Node, last bool, i int, t *object
 	}
 	switch n.class {
 	case classDot:
-		b = appendUvarint(b, uint64(r.tx.find0(n.dot.Rep)))
-		return appendUvarint(b, n.dot.Seq)
+		b = appendUvarint(b, uint64(r.tx.find0(n.dot().Rep)))
+		return appendUvarint(b, n.dot().Seq)
 	case classImplicit:
 		b = appendUvarint(b, uint64(i-t.find(n.parent)-1))
 	}

@@ -27,7 +27,7 @@ func (r *Runtime) Objects() []ObjectInfo {
 	var out []ObjectInfo
 	nodes := s.nodes()
 	for _, n := range nodes {
-		if n.obj != nil && n.opaque == nil && !n.obj.Empty() {
+		if n.obj != nil && n.opaque() == nil && !n.obj.Empty() {
 			out = append(out, ObjectInfo{n.pathOnly(), n.kind.name, len(s.w.section(n, nil)), false})
 		}
 	}
@@ -35,7 +35,7 @@ func (r *Runtime) Objects() []ObjectInfo {
 		n.inState = 0
 	}
 	for _, n := range r.opaqueNodes() {
-		out = append(out, ObjectInfo{n.pathOnly(), n.kind.name, n.opaque.size(), true})
+		out = append(out, ObjectInfo{n.pathOnly(), n.kind.name, n.opaque().size(), true})
 	}
 	slices.SortFunc(out, func(a, b ObjectInfo) int {
 		return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(a.Kind, b.Kind))

@@ -432,8 +432,8 @@ func (r *Runtime) applyOp(m *message, f *opFrame, n *Node, seq uint64, reps []Re
 	}
 	dot := LocalDot{reps[0], seq}
 	r.touch(n)
-	if n.opaque != nil {
-		n.opaque.keep(r, opaqueOp{dot, f.dots, m.lamport + seq - m.start, f.payload, reps, ends})
+	if n.opaque() != nil {
+		n.opaque().keep(r, opaqueOp{dot, f.dots, m.lamport + seq - m.start, f.payload, reps, ends})
 		return nil
 	}
 	op := &r.tx.op
@@ -444,7 +444,7 @@ func (r *Runtime) applyOp(m *message, f *opFrame, n *Node, seq uint64, reps []Re
 	case err == nil:
 	case errors.Is(err, ErrNewerOp):
 		r.makeOpaque(n, dot, r.next)
-		n.opaque.keep(r, opaqueOp{dot, f.dots, m.lamport + seq - m.start, f.payload, reps, ends})
+		n.opaque().keep(r, opaqueOp{dot, f.dots, m.lamport + seq - m.start, f.payload, reps, ends})
 	case errors.Is(err, ErrInvalidOp), errors.Is(err, ErrCorrupt):
 		r.problems = append(r.problems, Problem{Dot: r.Dot(dot), Object: n.String(), Err: err})
 	default:

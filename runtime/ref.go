@@ -32,7 +32,7 @@ func (n *Node) Ref() Ref {
 	}
 	first := refStep{class: n.class, kind: n.kind.name, key: n.key}
 	if n.class == classDot {
-		first.rep, first.seq = n.rt.replicas[n.dot.Rep], n.dot.Seq
+		first.rep, first.seq = n.rt.replicas[n.dot().Rep], n.dot().Seq
 	}
 	return Ref{append([]refStep{first}, steps...)}
 }

@@ -48,9 +48,10 @@ type Runtime struct {
 	registered map[string]*kindInfo
 	roots      map[rootKey]*Node
 	made       map[LocalDot]*Node
-	opaques    int      // opaque objects that hold something
-	places     uint64   // that the state at hand lists, see StateReader.Spend
-	loaded     []uint64 // joined ends of the states and deltas that were loaded; never changed in place
+	fields     map[kidKey]*nodeName // names of fields that nodes share
+	opaques    int                  // opaque objects that hold something
+	places     uint64               // that the state at hand lists, see StateReader.Spend
+	loaded     []uint64             // joined ends of the states and deltas that were loaded; never changed in place
 
 	tx       txState
 	journal  []undoRecord
@@ -85,6 +86,7 @@ func New(o *Options) (*Runtime, error) {
 		opts: opts, limits: opts.Limits, log: opts.Logger, document: opts.Document,
 		repOf: make(map[uuid.UUID]Rep), refused: make(map[Rep]error),
 		registered: make(map[string]*kindInfo), roots: make(map[rootKey]*Node), made: make(map[LocalDot]*Node),
+		fields: make(map[kidKey]*nodeName),
 	}
 	r.tx.ref.rt, r.tx.ref.write = r, true
 	r.viewers.New = func() any { return &txRef{rt: r} }

@@ -295,16 +295,16 @@ func (s *saver) nodes() []*Node {
 	slices.SortFunc(roots, func(a, b *Node) int {
 		return cmp.Or(strings.Compare(a.key, b.key), strings.Compare(a.kind.name, b.kind.name))
 	})
-	slices.SortFunc(made, func(a, b *Node) int { return r.CompareDots(a.dot, b.dot) })
+	slices.SortFunc(made, func(a, b *Node) int { return r.CompareDots(a.dot(), b.dot()) })
 	nodes := append(roots, made...)
 	for i := 0; i < len(nodes); i++ {
 		n := nodes[i]
 		n.inState = uint32(i + 1)
-		if n.kids == nil {
+		if len(n.kids()) == 0 {
 			continue
 		}
 		at := len(nodes)
-		for _, k := range n.kids.all() {
+		for _, k := range n.kids() {
 			if s.wanted(k) {
 				nodes = append(nodes, k)
 			}
@@ -326,10 +326,10 @@ func (s *saver) nodes() []*Node {
 
 // wanted reports whether an object, or one below it, has something to write.
 func (s *saver) wanted(n *Node) bool {
-	if n.obj != nil && n.opaque == nil && !n.obj.Empty() || s.lost(n) {
+	if n.obj != nil && n.opaque() == nil && !n.obj.Empty() || s.lost(n) {
 		return true
 	}
-	for _, k := range n.kids.all() {
+	for _, k := range n.kids() {
 		if s.wanted(k) {
 			return true
 		}
@@ -340,7 +340,7 @@ func (s *saver) wanted(n *Node) bool {
 // lost reports whether a delta says by name what n has lost. Of opaque objects it does so if nothing else is known of
 // them: parts and operations tell it themselves.
 func (s *saver) lost(n *Node) bool {
-	return s.delta != nil && len(s.delta.byNode[n]) > 0 && !n.opaque.holds()
+	return s.delta != nil && len(s.delta.byNode[n]) > 0 && !n.opaque().holds()
 }
 
 // object writes one entry: a tag (bits 0-1 class, bit 2: no state follows, then the kind's number), what identifies it,
@@ -348,7 +348,7 @@ func (s *saver) lost(n *Node) bool {
 func (s *saver) object(n *Node, i int) {
 	kind, _ := slices.BinarySearchFunc(s.kinds, n.kind, func(a, b *kindInfo) int { return strings.Compare(a.name, b.name) })
 	var section []byte
-	stub := (n.obj == nil || n.opaque != nil) && !s.lost(n)
+	stub := (n.obj == nil || n.opaque() != nil) && !s.lost(n)
 	if !stub && (s.delta != nil || !n.obj.Empty()) {
 		section = s.w.section(n, s.delta)
 		if s.delta != nil && !s.delta.live && len(s.delta.byNode[n]) == 0 && len(section) == 1 {
@@ -365,8 +365,8 @@ func (s *saver) object(n *Node, i int) {
 		s.uvarint(uint64(len(n.key)))
 		s.out = append(s.out, n.key...)
 	case classDot:
-		s.uvarint(uint64(s.canon[n.dot.Rep]))
-		s.uvarint(n.dot.Seq)
+		s.uvarint(uint64(s.canon[n.dot().Rep]))
+		s.uvarint(n.dot().Seq)
 	case classImplicit:
 		s.uvarint(uint64(i) - uint64(n.parent.inState-1))
 		s.key(n.key)

@@ -94,7 +94,7 @@ func (w *StateWriter) section(n *Node, d *deltaInfo) []byte {
 	if d != nil {
 		w.deletions(n, d)
 	}
-	if n.opaque == nil {
+	if n.opaque() == nil {
 		n.obj.Save(w)
 	}
 	return w.buf

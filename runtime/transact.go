@@ -272,7 +272,7 @@ func (r *Runtime) rollback() {
 		if n.obj != nil {
 			n.obj.Rollback()
 		}
-		n.opaque.rollback(r)
+		n.opaque().rollback(r)
 	}
 	if len(r.journal) > 0 {
 		r.table.Lock()
@@ -305,7 +305,7 @@ func (r *Runtime) commitTouched(c *Commit) {
 		if n.obj != nil {
 			n.obj.Commit(c)
 		}
-		n.opaque.commit()
+		n.opaque().commit()
 	}
 	r.deletions.keep(r)
 	r.endTx()
