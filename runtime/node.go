@@ -95,14 +95,26 @@ func (n *Node) Dot() (LocalDot, bool) {
 // dot is Dot of a made object.
 func (n *Node) dot() LocalDot { return n.more.Load().made }
 
-// opaque returns what is known of an object that is kept without being understood, else nil.
+// opaque returns what is known of an object that is kept without being understood, to be read; else nil.
 func (n *Node) opaque() *opaque {
 	if m := n.more.Load(); m != nil {
-		if x := m.rare.Load(); x != nil {
+		if x := m.rare.Load(); x != nil && x.opaque != nil {
 			return x.opaque
 		}
 	}
+	if n.obj == nil {
+		return &nothingOpaque
+	}
 	return nil
+}
+
+// ownOpaque is opaque for an object that is to learn something.
+func (n *Node) ownOpaque() *opaque {
+	if o := n.opaque(); o != &nothingOpaque {
+		return o
+	}
+	n.setOpaque(new(opaque))
+	return n.opaque()
 }
 
 func (n *Node) setOpaque(o *opaque) { n.rare().opaque = o }
@@ -182,7 +194,7 @@ func (r *Runtime) Root(name, kind string) (*Node, error) {
 	}
 	r.table.Lock()
 	defer r.table.Unlock()
-	k := r.kinds[kind]
+	k := r.findKind(kind)
 	if k == nil || k.new == nil {
 		return nil, fmt.Errorf("%w: %q", ErrUnknownKind, kind)
 	}
@@ -236,8 +248,6 @@ func (n *Node) nameOf(key string, k *kindInfo) *nodeName {
 func (r *Runtime) instantiate(n *Node) {
 	if n.kind.new != nil {
 		n.obj = n.kind.new(n)
-	} else {
-		n.setOpaque(&opaque{})
 	}
 }
 
@@ -247,7 +257,7 @@ func (r *Runtime) instantiate(n *Node) {
 func (n *Node) Implicit(key, kind string) (*Node, error) {
 	n.rt.table.Lock()
 	defer n.rt.table.Unlock()
-	k := n.rt.kinds[kind]
+	k := n.rt.findKind(kind)
 	if k == nil || k.new == nil {
 		return nil, fmt.Errorf("%w: %q", ErrUnknownKind, kind)
 	}
@@ -262,7 +272,7 @@ func (n *Node) Implicit(key, kind string) (*Node, error) {
 func (n *Node) LookUp(key, kind string) *Node {
 	n.rt.table.Lock()
 	defer n.rt.table.Unlock()
-	if k := n.rt.kinds[kind]; k != nil {
+	if k := n.rt.findKind(kind); k != nil {
 		return n.kid(key, k)
 	}
 	return nil

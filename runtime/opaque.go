@@ -42,6 +42,9 @@ type opaqueOp struct {
 	ends    []uint64
 }
 
+// nothingOpaque stands for what is known of an object of unknown kind before anything is. It is never written.
+var nothingOpaque opaque
+
 func covers(c []uint64, d LocalDot) bool { return int(d.Rep) < len(c) && d.Seq < c[d.Rep] }
 
 // within reports whether a covers no more than b.
@@ -90,7 +93,7 @@ func (o *opaque) count(r *Runtime, alive bool) {
 }
 
 func (o *opaque) commit() {
-	if o != nil {
+	if o != nil && o.was != nil {
 		o.was = nil
 	}
 }
@@ -213,7 +216,7 @@ func (r *Runtime) reveal(n *Node, ours []uint64, parts []opaquePart, ops []opaqu
 			continue
 		}
 		if n.opaque() != nil {
-			n.opaque().add(r, parts[i:i+1], nil)
+			n.ownOpaque().add(r, parts[i:i+1], nil)
 		} else if err := r.mergeSection(n, *p, ours); err != nil {
 			return err
 		}
@@ -241,7 +244,7 @@ func (r *Runtime) applyRevealed(n *Node, op opaqueOp, ours []uint64) error {
 		return nil
 	}
 	if n.opaque() != nil {
-		n.opaque().keep(r, op)
+		n.ownOpaque().keep(r, op)
 		return nil
 	}
 	o := &Op{Dot: op.dot, Dots: int(op.dots), Lamport: op.lamport, node: n}
@@ -252,7 +255,7 @@ func (r *Runtime) applyRevealed(n *Node, op opaqueOp, ours []uint64) error {
 	case err == nil, errors.Is(err, ErrInvalidOp), errors.Is(err, ErrCorrupt):
 	case errors.Is(err, ErrNewerOp):
 		r.makeOpaque(n, op.dot, ours)
-		n.opaque().keep(r, op)
+		n.ownOpaque().keep(r, op)
 	default:
 		return fmt.Errorf("%w: %w", ErrInternal, err)
 	}

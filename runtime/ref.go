@@ -50,7 +50,7 @@ func (r *Runtime) Resolve(f Ref) (*Node, error) {
 	defer r.table.Unlock()
 	var n *Node
 	for _, s := range f.steps {
-		k := r.kinds[s.kind]
+		k := r.findKind(s.kind)
 		if k == nil || k.new == nil {
 			return nil, fmt.Errorf("%w: %q", ErrUnknownKind, s.kind)
 		}

@@ -43,7 +43,7 @@ type Runtime struct {
 
 	// Objects. table guards the maps: handles are also made under the read lock.
 	table      sync.Mutex
-	kinds      map[string]*kindInfo
+	kinds      map[string]*kindInfo // those without a code
 	kindByCode []*kindInfo
 	registered map[string]*kindInfo
 	roots      map[rootKey]*Node

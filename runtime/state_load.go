@@ -248,7 +248,7 @@ func (l *loader) objects() error {
 		}
 		r.touch(n)
 		if n.opaque() != nil {
-			n.opaque().add(r, []opaquePart{p.clone()}, nil)
+			n.ownOpaque().add(r, []opaquePart{p.clone()}, nil)
 			continue
 		}
 		if err := r.mergeSection(n, p, r.next); err != nil {
@@ -427,7 +427,7 @@ func (l *loader) doubt(n *Node, known bool, err error) error {
 	}
 	for top := n; top != nil; top = top.parent {
 		if top.class == classDot && (top.parent == nil || top.parent.opaque() != nil) && (!known || r.Covers(top.dot())) {
-			r.problems = append(r.problems, Problem{Dot: r.Dot(top.dot()), Object: n.String(), Err: err})
+			r.noteProblem(Problem{Dot: r.Dot(top.dot()), Object: n.String(), Err: err})
 			r.table.Lock()
 			r.drop(top)
 			r.table.Unlock()
@@ -491,7 +491,7 @@ func (l *loader) unlisted() error {
 		if n.opaque() != nil {
 			if n.opaque().holds() {
 				r.touch(n)
-				n.opaque().add(r, []opaquePart{{base: l.base, end: l.end, live: l.h.live}}, nil)
+				n.ownOpaque().add(r, []opaquePart{{base: l.base, end: l.end, live: l.h.live}}, nil)
 			}
 			continue
 		}
@@ -518,7 +518,7 @@ func (l *loader) orphans() {
 			l.rt.drop(n)
 			l.rt.table.Unlock()
 			if !l.gone {
-				l.rt.problems = append(l.rt.problems, Problem{Dot: l.rt.Dot(n.dot()), Object: n.String(), Err: ErrCorrupt})
+				l.rt.noteProblem(Problem{Dot: l.rt.Dot(n.dot()), Object: n.String(), Err: ErrCorrupt})
 			}
 		}
 	}

@@ -423,7 +423,7 @@ func (l *loader) readOpaque(rd *Reader) error {
 		l.listed[n] = true
 		r.touch(n)
 		if n.opaque() != nil {
-			n.opaque().add(r, parts, ops)
+			n.ownOpaque().add(r, parts, ops)
 		} else if err := r.reveal(n, r.next, parts, ops); err != nil {
 			if err = l.doubt(n, false, err); err != nil {
 				return err
