@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"unsafe"
 
 	"github.com/seed1312cc15/weft/runtime"
 )
@@ -21,16 +20,15 @@ import (
 // RR-7506, section 3.2.2) with one dot instead of a version vector for each value, as in the optimised observed-remove
 // set of Bieniusa and others (arXiv:1210.3368).
 //
-// It is 32 bytes, and 8 or so for the entry beside its value: a document may have millions.
+// It is 24 bytes, and 8 or so for the entry beside its value: a document may have millions.
 type cellState struct {
-	obs  runtime.Observers[rawCellChange]
 	more *cellMore
 	one  string
 }
 
 // cellMore is what few cells have for long.
 type cellMore struct {
-	rt     *runtime.Runtime
+	node   *runtime.Node
 	many   bag[writeEntry]
 	on     int // entries of many that say true
 	open   bool
@@ -38,9 +36,10 @@ type cellMore struct {
 	before rawValues   // as it was before the open transaction, if somebody listens
 }
 
-// entryUndo notes that an entry came or went.
+// entryUndo notes that an entry came or went. Where one alone went it is packed.
 type entryUndo struct {
 	e    writeEntry
+	one  string
 	came bool
 }
 
@@ -91,17 +90,31 @@ func (c *cellState) pack(e writeEntry) {
 	c.one = string(append(b, e.val...))
 }
 
-// unpack returns the only entry. Its value must not be written.
-func (c *cellState) unpack() (e writeEntry) {
-	b := unsafe.Slice(unsafe.StringData(c.one), len(c.one))[1:]
-	rep, n := binary.Uvarint(b)
-	b = b[n:]
-	e.Dot.Rep = runtime.Rep(rep)
-	e.Dot.Seq, n = binary.Uvarint(b)
-	b = b[n:]
-	lag, n := binary.Varint(b)
-	e.Lamport, e.val = e.Dot.Seq+uint64(lag), b[n:]
-	return e
+// unpack returns the stamp and the value of the only entry.
+func (c *cellState) unpack() (s runtime.Stamp, val string) {
+	rep, at := cutUvarint(c.one, 1)
+	seq, at := cutUvarint(c.one, at)
+	lag, at := cutUvarint(c.one, at)
+	s.Dot = runtime.LocalDot{Rep: runtime.Rep(rep), Seq: seq}
+	s.Lamport = seq + (lag>>1 ^ -(lag & 1))
+	return s, c.one[at:]
+}
+
+// cutUvarint reads the number at place i of s and returns the place behind it.
+func cutUvarint(s string, i int) (v uint64, end int) {
+	for shift := 0; ; shift += 7 {
+		b := s[i]
+		i++
+		if v |= uint64(b&0x7f) << shift; b < 0x80 {
+			return v, i
+		}
+	}
+}
+
+// entry returns the only entry.
+func (c *cellState) entry() writeEntry {
+	s, val := c.unpack()
+	return writeEntry{s, []byte(val)}
 }
 
 // len returns the number of entries.
@@ -119,7 +132,7 @@ func (c *cellState) len() int {
 func (c *cellState) entries(one *[1]writeEntry) []writeEntry {
 	switch {
 	case len(c.one) > 1:
-		one[0] = c.unpack()
+		one[0] = c.entry()
 		return one[:]
 	case c.more != nil:
 		return c.more.many.list
@@ -133,30 +146,27 @@ func (c *cellState) ordered(one *[1]writeEntry) []writeEntry {
 	if len(entries) < 2 {
 		return entries
 	}
-	return inDotOrder(c.more.rt, entries)
+	return inDotOrder(c.more.node.Runtime(), entries)
 }
 
-// winner returns the entry with the greatest stamp, false if there is none.
-func (c *cellState) winner() (e writeEntry, ok bool) {
+// winner returns the value of the entry with the greatest stamp; the cell has some.
+func (c *cellState) winner() []byte {
 	if len(c.one) > 1 {
-		return c.unpack(), true
-	}
-	if c.len() == 0 {
-		return e, false
+		return c.entry().val
 	}
 	list := c.more.many.list
-	return list[winnerOf(c.more.rt, list)], true
+	return list[winnerOf(c.more.node.Runtime(), list)].val
 }
 
 // begin opens the journal at the first change of a transaction.
-func (c *cellState) begin(rt *runtime.Runtime) {
+func (c *cellState) begin(n *runtime.Node) {
 	if c.more == nil {
 		c.more = cellMores.Get().(*cellMore)
-		c.more.rt = rt
+		c.more.node = n
 	}
 	if m := c.more; !m.open {
 		m.open = true
-		if c.obs.Active() {
+		if runtime.ObserversOf[rawCellChange](n).Active() {
 			m.before = c.capture()
 		}
 	}
@@ -169,7 +179,7 @@ func (c *cellState) insert(e writeEntry) {
 	case len(c.one) == 1 && len(m.many.list) == 0:
 		c.pack(e)
 	case len(c.one) > 1:
-		was := c.unpack()
+		was := c.entry()
 		if was.Dot == e.Dot {
 			return
 		}
@@ -195,12 +205,11 @@ func (c *cellState) put(e writeEntry) {
 func (c *cellState) remove(d runtime.LocalDot) bool {
 	m := c.more
 	if len(c.one) > 1 {
-		e := c.unpack()
-		if e.Dot != d {
+		if s, _ := c.unpack(); s.Dot != d {
 			return false
 		}
+		m.undo = append(m.undo, entryUndo{one: c.one})
 		c.one = cellKinds[c.kind()]
-		m.undo = append(m.undo, entryUndo{e: e})
 		return true
 	}
 	i := m.many.find(d)
@@ -243,8 +252,11 @@ func (c *cellState) erase(tx runtime.Tx, n *runtime.Node) error {
 }
 
 func (c *cellState) dots(to []runtime.LocalDot) []runtime.LocalDot {
-	var one [1]writeEntry
-	for _, e := range c.entries(&one) {
+	if len(c.one) > 1 {
+		s, _ := c.unpack()
+		return append(to, s.Dot)
+	}
+	for _, e := range c.entries(nil) {
 		to = append(to, e.Dot)
 	}
 	return to
@@ -278,7 +290,7 @@ func (c *cellState) Apply(op *runtime.Op) error {
 	if op.Dots != 1 {
 		return invalidOp("it takes one dot")
 	}
-	c.begin(op.Node().Runtime())
+	c.begin(op.Node())
 	if len(runs) > 0 {
 		c.removeNamed(op, runs)
 	}
@@ -300,9 +312,9 @@ func (c *cellState) readValue(r *runtime.Reader) []byte {
 // removeNamed removes the entries in runs.
 func (c *cellState) removeNamed(op *runtime.Op, runs []dotRun) {
 	if len(c.one) > 1 {
-		if d := c.unpack().Dot; inRuns(runs, d) {
-			c.remove(d)
-			op.Removed(d, 1)
+		if s, _ := c.unpack(); inRuns(runs, s.Dot) {
+			c.remove(s.Dot)
+			op.Removed(s.Dot, 1)
 		}
 		return
 	}
@@ -321,8 +333,15 @@ func (c *cellState) Empty() bool { return c.len() == 0 }
 
 // Save implements runtime.Object: the number of entries, then for each its stamp and its value, in dot order.
 func (c *cellState) Save(w *runtime.StateWriter) {
-	var one [1]writeEntry
-	entries := c.ordered(&one)
+	if len(c.one) > 1 {
+		if s, val := c.unpack(); w.Outside(s.Dot) {
+			w.Uvarint(1)
+			w.Stamp(s)
+			w.RawString(val)
+		}
+		return
+	}
+	entries := c.ordered(nil)
 	n := 0
 	for i := range entries {
 		if w.Outside(entries[i].Dot) {
@@ -343,9 +362,9 @@ func (c *cellState) Save(w *runtime.StateWriter) {
 
 // Dots implements runtime.Object.
 func (c *cellState) Dots(yield func(runtime.LocalDot, uint64)) {
-	var one [1]writeEntry
-	for _, e := range c.entries(&one) {
-		yield(e.Dot, 1)
+	var few [4]runtime.LocalDot
+	for _, d := range c.dots(few[:0]) {
+		yield(d, 1)
 	}
 }
 
@@ -356,13 +375,12 @@ func (c *cellState) Merge(r *runtime.StateReader) error {
 		return err
 	}
 	rt := r.Node().Runtime()
-	c.begin(rt)
-	var few [4]runtime.LocalDot
+	c.begin(r.Node())
+	var few, has [4]runtime.LocalDot
 	gone := few[:0]
-	var one [1]writeEntry
-	for _, e := range c.entries(&one) {
-		if _, listed := findEntry(rt, theirs, e.Dot); !listed && r.Deleted(e.Dot) {
-			gone = append(gone, e.Dot)
+	for _, d := range c.dots(has[:0]) {
+		if _, listed := findEntry(rt, theirs, d); !listed && r.Deleted(d) {
+			gone = append(gone, d)
 		}
 	}
 	for _, d := range gone {
@@ -407,9 +425,12 @@ func (c *cellState) Rollback() {
 		return
 	}
 	for i := len(m.undo) - 1; i >= 0; i-- {
-		if u := m.undo[i]; u.came {
+		switch u := m.undo[i]; {
+		case u.came:
 			c.remove(u.e.Dot)
-		} else {
+		case u.one != "":
+			c.one = u.one
+		default:
 			c.insert(u.e)
 		}
 	}
@@ -421,10 +442,10 @@ func (c *cellState) Commit(cm *runtime.Commit) {
 	if c.more == nil || !c.more.open {
 		return
 	}
-	if c.obs.Active() {
+	if obs := runtime.ObserversOf[rawCellChange](cm.Node()); obs.Active() {
 		e := rawCellChange{cm.Meta(), c.more.before, c.capture()}
 		if !e.before.equal(e.after) {
-			c.obs.Emit(cm, e)
+			obs.Emit(cm, e)
 		}
 	}
 	c.settle()
@@ -443,7 +464,7 @@ func (c *cellState) capture() rawValues {
 	if len(entries) < 2 {
 		return captureValues(nil, entries)
 	}
-	return captureValues(c.more.rt, entries)
+	return captureValues(c.more.node.Runtime(), entries)
 }
 
 // settle ends a transaction; it gives back what only that, or many concurrent values, took.
@@ -454,7 +475,7 @@ func (c *cellState) settle() {
 	}
 	m.undo, m.open, m.before = m.undo[:0], false, rawValues{}
 	if len(m.many.list) == 0 {
-		c.more, m.rt, m.many.steps = nil, nil, 0
+		c.more, m.node, m.many.steps = nil, nil, 0
 		cellMores.Put(m)
 	}
 }
@@ -473,10 +494,10 @@ func (c *cellState) Export(x *runtime.Exporter) any {
 	case cellFlag, cellFlagDW:
 		return c.enabled()
 	}
-	if e, ok := c.winner(); ok {
-		return x.Value(e.val)
+	if c.len() == 0 {
+		return nil
 	}
-	return nil
+	return x.Value(c.winner())
 }
 
 // enabled is the value of a flag: whether any of its entries, or for disable-wins all, say true.

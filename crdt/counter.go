@@ -103,4 +103,4 @@ type CounterEvent struct {
 
 // OnChange calls fn whenever the value has changed, from now on; see runtime.Runtime for when. It returns the unsubscribe
 // function. Inside a View it misses nothing after what that reads; inside Transact it panics with runtime.ErrNested.
-func (c Counter) OnChange(fn func(CounterEvent)) (stop func()) { return c.state().obs.Add(c.node, fn) }
+func (c Counter) OnChange(fn func(CounterEvent)) (stop func()) { return runtime.Observe(c.node, fn) }

@@ -19,20 +19,21 @@ const (
 
 // counterState is the state of a Counter.
 //
-//  1. What one replica added, if no other did and nothing was reset, is in rep, end and total. Else there is a row for each
-//     replica in more.rows, in no order; a row has an addition or a reset.
+//  1. What one replica added, if no other did, nothing was reset and end has room, is in rep, end and total. Else there is
+//     a row for each replica in more.rows, in no order; a row has an addition or a reset.
 //  2. more.sum is the sum over rows of total less what resets took away.
 //  3. more.at is nil up to plainBag rows, and has the place of each beyond. Between transactions more is nil unless there
 //     are rows.
 //
 // Both pairs of a row join by the greater end. (Honest writers give equal ends equal totals; of others the greater total
 // and then the smaller dot is taken, so that all agree even so.)
+//
+// It is 24 bytes: a document may have millions.
 type counterState struct {
-	obs   runtime.Observers[CounterEvent]
 	more  *counterMore
-	rep   runtime.Rep
-	end   uint64 // 0: nobody has added, or there are rows
 	total int64
+	rep   runtime.Rep
+	end   uint32 // 0: nobody has added, or there are rows
 }
 
 // counterMore is what few counters have for long.
@@ -81,6 +82,9 @@ func (r *counterRow) resetTotal() int64 {
 	return r.reset.total
 }
 
+// fits reports whether the row, if it is the only one, needs no place in more.
+func (r *counterRow) fits() bool { return r.reset == nil && r.end < 1<<32 }
+
 // counts reports whether a reset has something to take away. That its sum is 0 does not matter: a concurrent reset may
 // have seen a part of it.
 func (r *counterRow) counts() bool { return r.end > r.resetEnd() }
@@ -91,7 +95,7 @@ func newCounterState(*runtime.Node) runtime.Object { return new(counterState) }
 func (c *counterState) all(one *[1]counterRow) []counterRow {
 	switch {
 	case c.end > 0:
-		one[0] = counterRow{rep: c.rep, end: c.end, total: c.total}
+		one[0] = counterRow{rep: c.rep, end: uint64(c.end), total: c.total}
 		return one[:]
 	case c.more != nil:
 		return c.more.rows
@@ -110,7 +114,7 @@ func (c *counterState) value() wide {
 // row returns the row of a replica; one without anything if there is none.
 func (c *counterState) row(rep runtime.Rep) counterRow {
 	if c.end > 0 && c.rep == rep {
-		return counterRow{rep: rep, end: c.end, total: c.total}
+		return counterRow{rep: rep, end: uint64(c.end), total: c.total}
 	}
 	if c.more != nil {
 		if i := c.more.find(rep); i >= 0 {
@@ -145,8 +149,8 @@ func (c *counterState) begin() {
 func (c *counterState) set(r counterRow) {
 	was := c.row(r.rep)
 	c.more.undo = append(c.more.undo, counterUndo{was, was.end == 0 && was.reset == nil})
-	if r.reset == nil && len(c.more.rows) == 0 && (c.end == 0 || c.rep == r.rep) {
-		c.rep, c.end, c.total = r.rep, r.end, r.total
+	if r.fits() && len(c.more.rows) == 0 && (c.end == 0 || c.rep == r.rep) {
+		c.rep, c.end, c.total = r.rep, uint32(r.end), r.total
 		return
 	}
 	if c.end > 0 {
@@ -345,7 +349,7 @@ func (c *counterState) Rollback() {
 		u := &m.undo[i]
 		switch {
 		case len(m.rows) == 0:
-			c.end, c.total = u.row.end, u.row.total
+			c.end, c.total = uint32(u.row.end), u.row.total
 		case u.new: // the last row that came
 			c.put(u.row)
 			m.rows = m.rows[:len(m.rows)-1]
@@ -364,8 +368,8 @@ func (c *counterState) settle() {
 		m.undo = nil
 	}
 	m.undo, m.open = m.undo[:0], false
-	if len(m.rows) == 1 && m.rows[0].reset == nil { // undone
-		c.rep, c.end, c.total = m.rows[0].rep, m.rows[0].end, m.rows[0].total
+	if len(m.rows) == 1 && m.rows[0].fits() { // undone
+		c.rep, c.end, c.total = m.rows[0].rep, uint32(m.rows[0].end), m.rows[0].total
 		m.rows = m.rows[:0]
 	}
 	if len(m.rows) == 0 {
@@ -380,7 +384,8 @@ func (c *counterState) Commit(cm *runtime.Commit) {
 	if c.more == nil || !c.more.open {
 		return
 	}
-	if was, is := c.more.was, c.value(); was != is && c.obs.Active() {
+	obs := runtime.ObserversOf[CounterEvent](cm.Node())
+	if was, is := c.more.was, c.value(); was != is && obs.Active() {
 		e := CounterEvent{Meta: cm.Meta()}
 		if e.Value, e.Err = is.value(); e.Err == nil {
 			e.Delta, e.Err = is.minus(was).value()
@@ -388,7 +393,7 @@ func (c *counterState) Commit(cm *runtime.Commit) {
 		if e.Err != nil {
 			e.Value = 0
 		}
-		c.obs.Emit(cm, e)
+		obs.Emit(cm, e)
 	}
 	c.settle()
 }
@@ -426,7 +431,7 @@ func (c *counterState) Check() error {
 		sum = sum.add(r.total).sub(r.resetTotal())
 	}
 	switch {
-	case c.end > 0 || len(m.rows) == 0 || len(m.rows) == 1 && m.rows[0].reset == nil:
+	case c.end > 0 || len(m.rows) == 0 || len(m.rows) == 1 && m.rows[0].fits():
 		return fmt.Errorf("invariant 1: %d rows, and %d in place", len(m.rows), c.end)
 	case sum != m.sum:
 		return fmt.Errorf("invariant 2: the sum is %v, kept is %v", sum, m.sum)

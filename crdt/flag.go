@@ -94,5 +94,5 @@ func setFlag(tx runtime.Tx, n *runtime.Node, v bool) error {
 }
 
 func onFlag(n *runtime.Node, fn func(FlagEvent)) (stop func()) {
-	return n.Object().(*cellState).obs.Add(n, func(c rawCellChange) { fn(FlagEvent{c.Meta, len(c.after.all) > 0}) })
+	return runtime.Observe(n, func(c rawCellChange) { fn(FlagEvent{c.Meta, len(c.after.all) > 0}) })
 }

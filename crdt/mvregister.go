@@ -60,7 +60,7 @@ type MVRegisterEvent[T any] struct {
 // OnChange calls fn after every change of the register from now on; see runtime.Runtime for when. It returns the
 // unsubscribe function. Inside a View it misses nothing after what that reads; inside Transact it panics with runtime.ErrNested.
 func (r MVRegister[T]) OnChange(fn func(MVRegisterEvent[T])) (stop func()) {
-	return r.cell().obs.Add(r.node, func(c rawCellChange) {
+	return runtime.Observe(r.node, func(c rawCellChange) {
 		e := MVRegisterEvent[T]{Meta: c.Meta}
 		e.Values = decodeRaw[T](r.node, c.after, &e.Err)
 		e.Old = decodeRaw[T](r.node, c.before, &e.Err)

@@ -1,6 +1,7 @@
 package crdt
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -285,6 +286,7 @@ func (st *objectMapState) removeAt(op *runtime.Op, key string, gone []dotRun) {
 	if len(top.hidden()) > 0 {
 		dots = top.more.hidden.named(gone, dots)
 	}
+	slices.SortFunc(dots, st.node.Runtime().CompareDots)
 	for _, d := range dots {
 		st.remove(op, key, d)
 	}
@@ -345,7 +347,9 @@ type dotKey struct {
 // removeAll drops children in an order that does not depend on that of a map, for the deletion record.
 func (st *objectMapState) removeAll(op *runtime.Op, hit []dotKey) {
 	rt := st.node.Runtime()
-	slices.SortFunc(hit, func(a, b dotKey) int { return rt.CompareDots(a.dot, b.dot) })
+	slices.SortFunc(hit, func(a, b dotKey) int {
+		return cmp.Or(strings.Compare(a.key, b.key), rt.CompareDots(a.dot, b.dot))
+	})
 	for _, x := range hit {
 		st.remove(op, x.key, x.dot)
 	}

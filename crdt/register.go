@@ -75,12 +75,17 @@ func (r Register[T]) Get(tx runtime.Tx) (v T, ok bool, err error) {
 		}
 		return r.policy(all), true, nil
 	}
-	e, ok := c.winner()
-	if !ok {
+	switch {
+	case c.len() == 0:
 		return v, false, nil
+	case len(c.one) > 1:
+		_, val := c.unpack()
+		err = decodeValue(val, &v)
+	default:
+		err = decodeValue(c.winner(), &v)
 	}
-	if err := decodeValue(e.val, &v); err != nil {
-		return v, false, typeError[T](r.node.String(), nil, e.val, err)
+	if err != nil {
+		return v, false, typeError[T](r.node.String(), nil, c.winner(), err)
 	}
 	return v, true, nil
 }
@@ -155,7 +160,7 @@ type RegisterEvent[T any] struct {
 // OnChange calls fn after every change of the register from now on; see runtime.Runtime for when. It returns the
 // unsubscribe function. Inside a View it misses nothing after what that reads; inside Transact it panics with runtime.ErrNested.
 func (r Register[T]) OnChange(fn func(RegisterEvent[T])) (stop func()) {
-	return r.cell().obs.Add(r.node, func(c rawCellChange) {
+	return runtime.Observe(r.node, func(c rawCellChange) {
 		e := RegisterEvent[T]{Meta: c.Meta}
 		name := shortName(r.node)
 		var err error

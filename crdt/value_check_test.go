@@ -65,7 +65,7 @@ func TestCheckOfCells(t *testing.T) {
 		"invariant 2":   func(c *cellState) { c.more.many.list[0].val = nil },
 		"is no bool":    func(c *cellState) { c.more.many.list[0].val = []byte{1} },
 		"invariant 3":   func(c *cellState) { c.more.on-- },
-		"was left open": func(c *cellState) { c.begin(c.more.rt) },
+		"was left open": func(c *cellState) { c.begin(c.more.node) },
 	})
 }
 

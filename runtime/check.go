@@ -149,8 +149,8 @@ func (r *Runtime) checkTable() error {
 			return fmt.Errorf("root %s stands under another name", n)
 		}
 	}
-	for d, n := range r.made {
-		if n.class != classDot || n.dot() != d {
+	for n := range r.made.all {
+		if n.class != classDot || r.made.get(n.dot()) != n {
 			return fmt.Errorf("object %s stands under another dot", n)
 		}
 		if n.state == alive && n.parent == nil && r.opaques == 0 {

@@ -107,9 +107,13 @@ func TestCheckFindsDamage(t *testing.T) {
 		"history beyond":       {"history of", func(r *Runtime, n *Node) { r.next[0]--; r.lamport = 0 }},
 		"history block":        {"block ends", func(r *Runtime, n *Node) { r.history.of[0][0].end-- }},
 		"root renamed":         {"another name", func(r *Runtime, n *Node) { n.nodeName = &nodeName{r, n.kind, "x"} }},
-		"made astray":          {"another dot", func(r *Runtime, n *Node) { r.made[LocalDot{0, 1}] = n }},
+		"made astray": {"another dot", func(r *Runtime, n *Node) {
+			m := r.newMade(LocalDot{0, 1}, n.kind)
+			r.made.put(m)
+			m.more.Load().made.Seq++
+		}},
 		"made without container": {"no container", func(r *Runtime, n *Node) {
-			r.made[LocalDot{0, 1}] = r.newMade(LocalDot{0, 1}, n.kind)
+			r.made.put(r.newMade(LocalDot{0, 1}, n.kind))
 		}},
 		"dead":        {"not alive", func(r *Runtime, n *Node) { n.state = deleted }},
 		"no state":    {"no state", func(r *Runtime, n *Node) { n.obj = nil }},

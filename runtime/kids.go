@@ -3,11 +3,14 @@ package runtime
 // The implicit children of a node: most nodes have none, most others a few fields. Those are found by looking through them,
 // which costs less memory and time than a map.
 //
-//  1. nodeMore.kids holds each child once, in the order in which they were first named. It only grows: who holds a part of
-//     it may read that without a lock.
+//  1. Up to fewKids children are in nodeMore.few, those beyond and these in nodeRare.kids: each child once, in the order in
+//     which they were first named. Both only grow: who holds a part of them may read that without a lock.
 //  2. nodeRare.index is nil up to maxPlainKids children, and holds all of them beyond.
 
-const maxPlainKids = 16
+const (
+	fewKids      = 4
+	maxPlainKids = 16
+)
 
 type kidKey struct {
 	key  string
@@ -16,14 +19,11 @@ type kidKey struct {
 
 // kid returns the child with this key and kind, nil if it was never named.
 func (n *Node) kid(key string, kind *kindInfo) *Node {
-	m := n.more.Load()
-	if m == nil {
-		return nil
-	}
-	if len(m.kids) > maxPlainKids {
+	kids := n.kids()
+	if len(kids) > maxPlainKids {
 		return n.rare().index[kidKey{key, kind}]
 	}
-	for _, c := range m.kids {
+	for _, c := range kids {
 		if c.kind == kind && c.key == key {
 			return c
 		}
@@ -33,18 +33,26 @@ func (n *Node) kid(key string, kind *kindInfo) *Node {
 
 // addKid makes c, which is new, a child of n.
 func (n *Node) addKid(c *Node) {
-	m := n.extra()
-	if m.kids == nil {
-		m.kids = make([]*Node, 0, 4)
-	}
-	m.kids = append(m.kids, c)
-	if len(m.kids) <= maxPlainKids {
+	m, count := n.extra(), len(n.kids())
+	switch {
+	case count == 0:
+		m.few = new([fewKids]*Node)
+		fallthrough
+	case count < fewKids:
+		m.few[count] = c
 		return
 	}
 	x := n.rare()
+	if count == fewKids {
+		x.kids = append(make([]*Node, 0, 2*fewKids), m.few[:]...)
+	}
+	x.kids = append(x.kids, c)
+	if count < maxPlainKids {
+		return
+	}
 	if x.index == nil {
-		x.index = make(map[kidKey]*Node, 2*len(m.kids))
-		for _, c := range m.kids {
+		x.index = make(map[kidKey]*Node, 2*count)
+		for _, c := range x.kids {
 			x.index[kidKey{c.key, c.kind}] = c
 		}
 	}
@@ -53,8 +61,19 @@ func (n *Node) addKid(c *Node) {
 
 // kids returns the children; the caller must not change the slice.
 func (n *Node) kids() []*Node {
-	if m := n.more.Load(); m != nil {
-		return m.kids[:len(m.kids):len(m.kids)]
+	m := n.more.Load()
+	if m == nil || m.few == nil {
+		return nil
 	}
-	return nil
+	if m.few[fewKids-1] != nil {
+		if x := m.rare.Load(); x != nil && x.kids != nil {
+			return x.kids[:len(x.kids):len(x.kids)]
+		}
+		return m.few[:]
+	}
+	k := 1
+	for m.few[k] != nil {
+		k++
+	}
+	return m.few[:k:k]
 }

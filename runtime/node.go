@@ -30,7 +30,8 @@ const (
 //  2. A node is in its runtime's table exactly while it is alive.
 //  3. obj is nil exactly if the kind is not registered here.
 //
-// It is 48 bytes, and 48 more for one that was made or has implicit children: a document may have millions.
+// It is 48 bytes, 32 more for one that was made, and 64 more for one with a few implicit children: a document may have
+// millions.
 type Node struct {
 	*nodeName
 	parent *Node // implicit: its parent; made: its container once that is known; root: nil
@@ -40,6 +41,8 @@ type Node struct {
 	state  nodeState
 	// touched says that the open transaction has changed the object, so that it is committed once.
 	touched bool
+	// observed says that Runtime.observers has it; set under the table's lock.
+	observed bool
 	// inState is scratch of saving: number of the object in the state being written, plus 1.
 	inState uint32
 }
@@ -55,11 +58,12 @@ type nodeName struct {
 // nodeMore is what only objects that were made, or that have implicit children, have.
 type nodeMore struct {
 	made LocalDot
-	kids []*Node // implicit children, see kids.go; guarded by the table's lock
+	few  *[fewKids]*Node // the first implicit children, see kids.go; guarded by the table's lock
 	rare atomic.Pointer[nodeRare]
 }
 
 type nodeRare struct {
+	kids   []*Node          // implicit children once there are more than a few
 	index  map[kidKey]*Node // of kids, see kids.go
 	opaque *opaque
 }
@@ -327,11 +331,11 @@ func (n *Node) Holds() bool {
 func (r *Runtime) allNodes() []*Node {
 	r.table.Lock()
 	defer r.table.Unlock()
-	nodes := make([]*Node, 0, len(r.roots)+len(r.made))
+	nodes := make([]*Node, 0, len(r.roots)+r.made.count)
 	for _, n := range r.roots {
 		nodes = append(nodes, n)
 	}
-	for _, n := range r.made {
+	for n := range r.made.all {
 		nodes = append(nodes, n)
 	}
 	for i := 0; i < len(nodes); i++ {
@@ -347,7 +351,7 @@ func (n *Node) Create(d LocalDot, kind string) (*Node, error) {
 	r := n.rt
 	r.table.Lock()
 	defer r.table.Unlock()
-	c := r.made[d]
+	c := r.made.get(d)
 	if c == nil || c.parent == nil {
 		if err := n.CheckDepth(1); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrInvalidOp, err)
@@ -358,7 +362,7 @@ func (n *Node) Create(d LocalDot, kind string) (*Node, error) {
 	}
 	if c == nil {
 		c = r.newMade(d, r.kind(kind))
-		r.made[d] = c
+		r.made.put(c)
 		r.journal = append(r.journal, undoRecord{node: c, create: true})
 	}
 	if c.parent == nil {
@@ -392,7 +396,7 @@ func (r *Runtime) drop(top *Node) {
 		c.state = deleted
 		c.opaque().count(r, false)
 		if c.class == classDot {
-			delete(r.made, c.dot())
+			r.made.remove(c.dot())
 		}
 		r.journal = append(r.journal, undoRecord{node: c})
 		stack = c.below(stack)
@@ -409,7 +413,7 @@ func (u undoRecord) undo(r *Runtime) {
 	c := u.node
 	switch {
 	case u.create:
-		delete(r.made, c.dot())
+		r.made.remove(c.dot())
 		r.markRolledBack(c)
 	case u.adopt:
 		c.parent = nil
@@ -419,7 +423,7 @@ func (u undoRecord) undo(r *Runtime) {
 		c.state = alive
 		c.opaque().count(r, true)
 		if c.class == classDot {
-			r.made[c.dot()] = c
+			r.made.put(c)
 		}
 		for _, k := range c.kids() { // those named first after the drop have no note of their own
 			if k.state == deleted {

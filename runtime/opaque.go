@@ -188,7 +188,7 @@ func (r *Runtime) makeOpaque(n *Node, dot LocalDot, ours []uint64) {
 // adoptLater makes the place of an object that its container, which is opaque here or comes later, has made.
 func (r *Runtime) adoptLater(d LocalDot, k *kindInfo) *Node {
 	n := r.newMade(d, k)
-	r.made[d] = n
+	r.made.put(n)
 	r.journal = append(r.journal, undoRecord{node: n, create: true})
 	return n
 }

@@ -484,7 +484,7 @@ func (r *Runtime) resolve(m *message, i int, nodes []*Node, reps []Rep) (*Node, 
 		nodes[i] = r.root(string(o.key), r.kindOf(&o))
 	case classDot:
 		d := LocalDot{reps[o.rep], o.seq}
-		n := r.made[d]
+		n := r.made.get(d)
 		if n == nil && r.opaques > 0 {
 			n = r.adoptLater(d, r.kindOf(&o))
 		}

@@ -60,7 +60,7 @@ func (r *Runtime) Resolve(f Ref) (*Node, error) {
 		case classDot:
 			rep, ok := r.repOf[s.rep]
 			if ok {
-				n = r.made[LocalDot{rep, s.seq}]
+				n = r.made.get(LocalDot{rep, s.seq})
 			}
 			if n == nil || n.kind != k {
 				return nil, ErrDeleted

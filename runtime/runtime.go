@@ -47,7 +47,8 @@ type Runtime struct {
 	kindByCode []*kindInfo
 	registered map[string]*kindInfo
 	roots      map[rootKey]*Node
-	made       map[LocalDot]*Node
+	made       madeTable
+	observers  map[*Node]any        // *Observers of the object's events; see Observe
 	fields     map[kidKey]*nodeName // names of fields that nodes share
 	opaques    int                  // opaque objects that hold something
 	places     uint64               // that the state at hand lists, see StateReader.Spend
@@ -85,7 +86,7 @@ func New(o *Options) (*Runtime, error) {
 	r := &Runtime{
 		opts: opts, limits: opts.Limits, log: opts.Logger, document: opts.Document,
 		repOf: make(map[uuid.UUID]Rep), refused: make(map[Rep]error),
-		registered: make(map[string]*kindInfo), roots: make(map[rootKey]*Node), made: make(map[LocalDot]*Node),
+		registered: make(map[string]*kindInfo), roots: make(map[rootKey]*Node),
 		fields: make(map[kidKey]*nodeName),
 	}
 	r.tx.ref.rt, r.tx.ref.write = r, true

@@ -403,7 +403,7 @@ func (l *loader) dot() LocalDot {
 // before the end.
 func (l *loader) made(d LocalDot, k *kindInfo) *Node {
 	r := l.rt
-	if n := r.made[d]; n != nil {
+	if n := r.made.get(d); n != nil {
 		if n.kind != k {
 			return nil
 		}

@@ -287,7 +287,7 @@ func (s *saver) nodes() []*Node {
 			roots = append(roots, n)
 		}
 	}
-	for _, n := range r.made {
+	for n := range r.made.all {
 		if s.wanted(n) {
 			made = append(made, n)
 		}

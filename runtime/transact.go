@@ -303,6 +303,9 @@ func (r *Runtime) commitTouched(c *Commit) {
 	r.tx.committing = true
 	for _, n := range r.touched {
 		if n.obj != nil {
+			if c.node != n {
+				c.node = n
+			}
 			n.obj.Commit(c)
 		}
 		n.opaque().commit()
