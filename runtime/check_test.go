@@ -110,7 +110,7 @@ func TestCheckFindsDamage(t *testing.T) {
 		"made astray": {"another dot", func(r *Runtime, n *Node) {
 			m := r.newMade(LocalDot{0, 1}, n.kind)
 			r.made.put(m)
-			m.more.Load().made.Seq++
+			m.class = classRoot
 		}},
 		"made without container": {"no container", func(r *Runtime, n *Node) {
 			r.made.put(r.newMade(LocalDot{0, 1}, n.kind))
