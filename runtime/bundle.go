@@ -71,7 +71,7 @@ func (r *Runtime) receiveBundle(data []byte, origin any) (Result, error) {
 		return res, err
 	}
 	for _, m := range messages {
-		if err := r.dec.msg.parse(m, &r.limits); err != nil {
+		if err := r.dec.message().parse(m, &r.limits); err != nil {
 			return res, err
 		}
 	}

@@ -333,8 +333,8 @@ func (r *Runtime) OnUpdate(fn func(Update)) (stop func()) {
 	return subscribe(r, &r.events.updates, fn)
 }
 
-// OnProblem calls fn for what is ignored or refused from now on: operations that make no sense, senders that
-// equivocate or whose timestamps jump.
+// OnProblem calls fn for what is ignored or refused from now on: operations that make no sense, the first hundred of an
+// update, and senders that equivocate or whose timestamps jump.
 func (r *Runtime) OnProblem(fn func(Problem)) (stop func()) {
 	return subscribe(r, &r.events.problems, fn)
 }

@@ -35,7 +35,7 @@ type history struct {
 	from, to int
 	log      streamLog // of the messages in the order in which they were applied
 
-	msg     message // reused, as those below
+	msg     *message // reused, as those below
 	deps    []dependency
 	places  []uint64
 	compare streamCompare
@@ -194,7 +194,10 @@ func (h *history) add(r *Runtime, rep Rep, m *keptMessage) {
 	} else {
 		h.note()
 		if m.parsed == nil {
-			m.parsed = &h.msg
+			if h.msg == nil {
+				h.msg = new(message)
+			}
+			m.parsed = h.msg
 			if err := h.msg.parse(m.data, &anyMessage); err != nil {
 				panic(err) // it was made here
 			}

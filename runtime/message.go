@@ -31,21 +31,27 @@ type repBound struct {
 	end uint64
 }
 
+// objectPlace is where an entry of a message's object table stands: all that is kept of it.
+type objectPlace struct {
+	at    uint32 // offset in the content
+	depth uint32 // implicit objects: how many of the table stand above it
+}
+
 // objectRef is an entry of a message's object table.
 type objectRef struct {
-	class  nodeClass
-	kind   uint64 // code; 0: kindName
-	name   []byte // kind's name
-	key    []byte // root name or key of an implicit object
-	rep    uint64 // made objects: replica's number in the table
-	seq    uint64 // and seq
-	parent int    // implicit objects: index in the object table
-	depth  int    // implicit objects: how many of the table stand above it
+	class nodeClass
+	kind  uint64 // code; 0: kindName
+	name  []byte // kind's name
+	key   []byte // root name or key of an implicit object
+	rep   uint64 // made objects: replica's number in the table
+	seq   uint64 // and seq
+	back  uint64 // implicit objects: how many entries before it but one the parent stands
 }
 
 // message is a decoded envelope. Slices alias the input.
 type message struct {
 	data     []byte // the whole message
+	content  []byte // of it
 	flags    byte
 	sender   uuid.UUID
 	start    uint64
@@ -56,11 +62,11 @@ type message struct {
 	ext      []byte
 	table    []repBound
 	deps     int // the first deps entries of table are the causally maximal dependencies
-	objects  []objectRef
+	objects  []objectPlace
 	objBytes []byte // the object table as it stands
 	opBytes  []byte // the operations as they stand
-	ops      []opFrame
-	opsAt    int // offset of opBytes in the content
+	ops      int    // how many
+	opsAt    int    // offset of opBytes in the content
 }
 
 // opFrame is one operation of a message.
@@ -392,8 +398,8 @@ func (r *Runtime) appendObjectRef(b []byte, n *Node, last bool, i int, t *object
 	}
 	switch n.class {
 	case classDot:
-		b = appendUvarint(b, uint64(r.tx.find0(n.dot.Rep)))
-		return appendUvarint(b, n.dot.Seq)
+		b = appendUvarint(b, uint64(r.tx.find0(n.dot().Rep)))
+		return appendUvarint(b, n.dot().Seq)
 	case classImplicit:
 		b = appendUvarint(b, uint64(i-t.find(n.parent)-1))
 	}

@@ -25,7 +25,7 @@ type Result struct {
 
 // decoder holds buffers that receiving reuses.
 type decoder struct {
-	msg     message
+	msg     *message // see message
 	scratch []byte
 	nodes   []*Node
 	reps    []Rep
@@ -34,6 +34,14 @@ type decoder struct {
 	lastObj  []byte
 	lastNode *Node
 	woken    []*waitingMessage
+}
+
+// message returns the message that parsing reuses.
+func (d *decoder) message() *message {
+	if d.msg == nil {
+		d.msg = new(message)
+	}
+	return d.msg
 }
 
 // Restore says that what is received or loaded comes from the store that lent the replica ID under which this runtime
@@ -156,7 +164,7 @@ var magic = []byte{0xda, 'w', 'e', 'f', 't'}
 
 // receiveMessage applies one message and whatever waited for it, or lets it wait.
 func (r *Runtime) receiveMessage(data []byte, origin any, res *Result) error {
-	m := &r.dec.msg
+	m := r.dec.message()
 	if err := m.parse(data, &r.limits); err != nil {
 		return err
 	}
@@ -451,21 +459,19 @@ func (r *Runtime) changeReplica() error {
 }
 
 func (r *Runtime) applyOps(m *message, reps []Rep, ends []uint64) error {
-	single := len(m.objects) == 1 && m.objects[0].class == classRoot
-	if single && len(m.ops) == 1 && r.dec.lastNode != nil && bytes.Equal(m.objBytes, r.dec.lastObj) {
-		return r.applyOp(m, &m.ops[0], r.dec.lastNode, m.start, reps, ends)
+	if len(m.objects) == 1 && m.ops == 1 && r.dec.lastNode != nil && bytes.Equal(m.objBytes, r.dec.lastObj) {
+		return r.applyOp(m, &opFrame{0, m.count, m.opBytes, m.opsAt}, r.dec.lastNode, m.start, reps, ends)
 	}
 	nodes := append(r.dec.nodes[:0], make([]*Node, len(m.objects))...)
 	r.dec.nodes = nodes
 	seq := m.start
-	for i := range m.ops {
-		f := &m.ops[i]
+	for f := range m.frames {
 		r.table.Lock()
 		n, err := r.resolve(m, f.object, nodes, reps)
 		r.table.Unlock()
 		switch {
 		case err != nil:
-			r.problems = append(r.problems, Problem{Dot: r.Dot(LocalDot{reps[0], seq}), Err: err})
+			r.noteProblem(Problem{Dot: r.Dot(LocalDot{reps[0], seq}), Err: err})
 		case n != nil:
 			if err := r.applyOp(m, f, n, seq, reps, ends); err != nil {
 				return err
@@ -473,10 +479,20 @@ func (r *Runtime) applyOps(m *message, reps []Rep, ends []uint64) error {
 		}
 		seq += f.dots
 	}
-	if single {
+	if len(nodes) == 1 && nodes[0] != nil && nodes[0].class == classRoot {
 		r.dec.lastObj, r.dec.lastNode = append(r.dec.lastObj[:0], m.objBytes...), nodes[0]
 	}
 	return nil
+}
+
+// maxProblems bounds the problems of one update that are told: whoever writes what makes no sense may do so in every byte.
+const maxProblems = 100
+
+// noteProblem adds to the problems of the update at hand.
+func (r *Runtime) noteProblem(p Problem) {
+	if len(r.problems) < maxProblems {
+		r.problems = append(r.problems, p)
+	}
 }
 
 func (r *Runtime) applyOp(m *message, f *opFrame, n *Node, seq uint64, reps []Rep, ends []uint64) error {
@@ -485,8 +501,8 @@ func (r *Runtime) applyOp(m *message, f *opFrame, n *Node, seq uint64, reps []Re
 	}
 	dot := LocalDot{reps[0], seq}
 	r.touch(n)
-	if n.opaque != nil {
-		n.opaque.keep(r, opaqueOp{dot, f.dots, m.lamport + seq - m.start, f.payload, reps, ends})
+	if n.opaque() != nil {
+		n.ownOpaque().keep(r, opaqueOp{dot, f.dots, m.lamport + seq - m.start, f.payload, reps, ends})
 		return nil
 	}
 	op := &r.tx.op
@@ -497,9 +513,11 @@ func (r *Runtime) applyOp(m *message, f *opFrame, n *Node, seq uint64, reps []Re
 	case err == nil:
 	case errors.Is(err, ErrNewerOp):
 		r.makeOpaque(n, dot, r.next)
-		n.opaque.keep(r, opaqueOp{dot, f.dots, m.lamport + seq - m.start, f.payload, reps, ends})
+		n.ownOpaque().keep(r, opaqueOp{dot, f.dots, m.lamport + seq - m.start, f.payload, reps, ends})
 	case errors.Is(err, ErrInvalidOp), errors.Is(err, ErrCorrupt):
-		r.problems = append(r.problems, Problem{Dot: r.Dot(dot), Object: n.String(), Err: err})
+		if len(r.problems) < maxProblems {
+			r.noteProblem(Problem{Dot: r.Dot(dot), Object: n.String(), Err: err})
+		}
 	default:
 		return err
 	}
@@ -513,25 +531,25 @@ func (r *Runtime) resolve(m *message, i int, nodes []*Node, reps []Rep) (*Node, 
 	if nodes[i] != nil {
 		return nodes[i], nil
 	}
-	o := &m.objects[i]
+	o := m.object(i)
 	switch o.class {
 	case classRoot:
-		nodes[i] = r.root(string(o.key), r.kindOf(o))
+		nodes[i] = r.root(string(o.key), r.kindOf(&o))
 	case classDot:
 		d := LocalDot{reps[o.rep], o.seq}
-		n := r.made[d]
+		n := r.made.get(d)
 		if n == nil && r.opaques > 0 {
-			n = r.adoptLater(d, r.kindOf(o))
+			n = r.adoptLater(d, r.kindOf(&o))
 		}
-		if n != nil && n.kind == r.kindOf(o) {
+		if n != nil && n.kind == r.kindOf(&o) {
 			nodes[i] = n
 		}
 	case classImplicit:
-		p, err := r.resolve(m, o.parent, nodes, reps)
+		p, err := r.resolve(m, i-1-int(o.back), nodes, reps)
 		if err != nil || p == nil || p.state != alive {
 			return nil, err
 		}
-		n, err := p.implicit(string(o.key), r.kindOf(o))
+		n, err := p.implicit(string(o.key), r.kindOf(&o))
 		if err != nil {
 			return nil, fmt.Errorf("%w: below %s: %w", ErrInvalidOp, p, err)
 		}

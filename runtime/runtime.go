@@ -45,14 +45,16 @@ type Runtime struct {
 
 	// Objects. table guards the maps: handles are also made under the read lock.
 	table      sync.Mutex
-	kinds      map[string]*kindInfo
+	kinds      map[string]*kindInfo // those without a code
 	kindByCode []*kindInfo
 	registered map[string]*kindInfo
 	roots      map[rootKey]*Node
-	made       map[LocalDot]*Node
-	opaques    int      // opaque objects that hold something
-	places     uint64   // that the state at hand lists, see StateReader.Spend
-	loaded     []uint64 // joined ends of the states and deltas that were loaded; never changed in place
+	made       madeTable
+	observers  map[*Node]any        // *Observers of the object's events; see Observe
+	fields     map[kidKey]*nodeName // names of fields that nodes share
+	opaques    int                  // opaque objects that hold something
+	places     uint64               // that the state at hand lists, see StateReader.Spend
+	loaded     []uint64             // joined ends of the states and deltas that were loaded; never changed in place
 
 	tx       txState
 	journal  []undoRecord
@@ -87,7 +89,8 @@ func New(o *Options) (*Runtime, error) {
 	r := &Runtime{
 		opts: opts, limits: opts.Limits, log: opts.Logger, document: opts.Document,
 		repOf: make(map[uuid.UUID]Rep), refused: make(map[Rep]error),
-		registered: make(map[string]*kindInfo), roots: make(map[rootKey]*Node), made: make(map[LocalDot]*Node),
+		registered: make(map[string]*kindInfo), roots: make(map[rootKey]*Node),
+		fields: make(map[kidKey]*nodeName),
 	}
 	r.tx.ref.rt, r.tx.ref.write = r, true
 	r.viewers.New = func() any { return &txRef{rt: r} }

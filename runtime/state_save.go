@@ -297,7 +297,7 @@ func (s *saver) nodes() []*Node {
 			roots = append(roots, n)
 		}
 	}
-	for _, n := range r.made {
+	for n := range r.made.all {
 		if s.wanted(n) {
 			made = append(made, n)
 		}
@@ -305,16 +305,16 @@ func (s *saver) nodes() []*Node {
 	slices.SortFunc(roots, func(a, b *Node) int {
 		return cmp.Or(strings.Compare(a.key, b.key), strings.Compare(a.kind.name, b.kind.name))
 	})
-	slices.SortFunc(made, func(a, b *Node) int { return r.CompareDots(a.dot, b.dot) })
+	slices.SortFunc(made, func(a, b *Node) int { return r.CompareDots(a.dot(), b.dot()) })
 	nodes := append(roots, made...)
 	for i := 0; i < len(nodes); i++ {
 		n := nodes[i]
 		n.inState = uint32(i + 1)
-		if n.kids == nil {
+		if len(n.kids()) == 0 {
 			continue
 		}
 		at := len(nodes)
-		for _, k := range n.kids.all() {
+		for _, k := range n.kids() {
 			if s.wanted(k) {
 				nodes = append(nodes, k)
 			}
@@ -341,10 +341,10 @@ func (s *saver) nodes() []*Node {
 
 // wanted reports whether an object, or one below it, has something to write.
 func (s *saver) wanted(n *Node) bool {
-	if n.obj != nil && n.opaque == nil && !n.obj.Empty() || s.lost(n) {
+	if n.obj != nil && n.opaque() == nil && !n.obj.Empty() || s.lost(n) {
 		return true
 	}
-	for _, k := range n.kids.all() {
+	for _, k := range n.kids() {
 		if s.wanted(k) {
 			return true
 		}
@@ -355,7 +355,7 @@ func (s *saver) wanted(n *Node) bool {
 // lost reports whether a delta says by name what n has lost. Of opaque objects it does so if nothing else is known of
 // them: parts and operations tell it themselves.
 func (s *saver) lost(n *Node) bool {
-	return s.delta != nil && len(s.delta.byNode[n]) > 0 && !n.opaque.holds()
+	return s.delta != nil && len(s.delta.byNode[n]) > 0 && !n.opaque().holds()
 }
 
 // object appends one entry: a tag (bits 0-1 class, bit 2: no state follows, then the kind's number), what identifies it,
@@ -363,7 +363,7 @@ func (s *saver) lost(n *Node) bool {
 func (s *saver) object(out []byte, n *Node, i int) []byte {
 	kind, _ := slices.BinarySearchFunc(s.kinds, n.kind, func(a, b *kindInfo) int { return strings.Compare(a.name, b.name) })
 	at := len(out)
-	stub := (n.obj == nil || n.opaque != nil) && !s.lost(n)
+	stub := (n.obj == nil || n.opaque() != nil) && !s.lost(n)
 	s.w.reset()
 	if !stub && (s.delta != nil || !n.obj.Empty()) {
 		out = s.w.section(out, n, s.delta)
@@ -382,8 +382,8 @@ func (s *saver) object(out []byte, n *Node, i int) []byte {
 		s.uvarint(uint64(len(n.key)))
 		s.out = append(s.out, n.key...)
 	case classDot:
-		s.uvarint(uint64(s.canon[n.dot.Rep]))
-		s.uvarint(n.dot.Seq)
+		s.uvarint(uint64(s.canon[n.dot().Rep]))
+		s.uvarint(n.dot().Seq)
 	case classImplicit:
 		s.uvarint(uint64(i) - uint64(n.parent.inState-1))
 		s.key(n.key)

@@ -17,6 +17,9 @@ func (r *Runtime) newStateWriter(base, end []uint64) *StateWriter {
 	return &StateWriter{rt: r, base: base, end: end, num: make([]uint32, len(r.replicas))}
 }
 
+// Runtime returns the document.
+func (w *StateWriter) Runtime() *Runtime { return w.rt }
+
 // Delta reports whether the reader holds something already; see Outside.
 func (w *StateWriter) Delta() bool { return w.base != nil }
 
@@ -91,7 +94,7 @@ func (w *StateWriter) section(dst []byte, n *Node, d *deltaInfo) []byte {
 	if d != nil {
 		w.deletions(n, d)
 	}
-	if n.opaque == nil {
+	if n.opaque() == nil {
 		n.obj.Save(w)
 	}
 	dst, w.buf = w.buf, nil

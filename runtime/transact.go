@@ -294,7 +294,7 @@ func (r *Runtime) touch(n *Node) {
 // oversee tells every Overseer above n that n may change.
 func (r *Runtime) oversee(n *Node) {
 	for p := n.parent; p != nil; n, p = p, p.parent {
-		if p.oversees && n.class == classImplicit {
+		if p.kind.oversees && n.class == classImplicit {
 			if !p.touched {
 				p.touched = true
 				r.touched = append(r.touched, p)
@@ -317,7 +317,7 @@ func (r *Runtime) rollback() {
 		if n.obj != nil {
 			n.obj.Rollback()
 		}
-		n.opaque.rollback(r)
+		n.opaque().rollback(r)
 	}
 	if len(r.journal) > 0 {
 		r.table.Lock()
@@ -353,10 +353,13 @@ func (r *Runtime) commitTouched(c *Commit) {
 	for _, n := range r.touched {
 		n.touched = false
 		if n.obj != nil {
+			if c.node != n {
+				c.node = n
+			}
 			n.obj.Commit(c)
 		}
-		if n.opaque != nil {
-			n.opaque.commit()
+		if o := n.opaque(); o != nil {
+			o.commit()
 		}
 	}
 	if len(r.deletions.open) > 0 {

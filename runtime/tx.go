@@ -60,7 +60,7 @@ func (t Tx) Writable(n *Node) error {
 }
 
 func (t Tx) writes(n *Node) bool {
-	return t.ref != nil && t.ref.gen == t.gen && t.ref.write && n != nil && n.rt == t.ref.rt && n.state == alive && n.opaque == nil
+	return t.ref != nil && t.ref.gen == t.gen && t.ref.write && n != nil && n.rt == t.ref.rt && n.state == alive && n.opaque() == nil
 }
 
 // Begin starts an operation on n. Write the payload, then call Apply or Commit of the writer; an operation that gets
@@ -245,6 +245,6 @@ func (t *txState) name(n *Node) {
 		n = n.parent
 	}
 	if n.class == classDot {
-		t.number(n.dot)
+		t.number(n.dot())
 	}
 }

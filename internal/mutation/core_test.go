@@ -119,7 +119,7 @@ var core = []mutant{
 	},
 	{
 		name: "rollback-forgets-opaque", file: "runtime/transact.go",
-		find: "n.opaque.rollback(r)", put: "_ = n.opaque",
+		find: "n.opaque().rollback(r)", put: "_ = n.opaque",
 		breaks: "a rollback leaves what an object of unknown kind took in",
 		pkg:    "runtime", test: "TestRollbackOfOpaque",
 	},
@@ -156,7 +156,7 @@ var core = []mutant{
 	},
 	{
 		name: "newer-operation-dropped", file: "runtime/receive.go",
-		find:     "case errors.Is(err, ErrNewerOp):\n\t\tr.makeOpaque(n, dot, r.next)\n\t\tn.opaque.keep(r, opaqueOp{dot, f.dots, m.lamport + seq - m.start, f.payload, reps, ends})",
+		find:     "case errors.Is(err, ErrNewerOp):\n\t\tr.makeOpaque(n, dot, r.next)\n\t\tn.ownOpaque().keep(r, opaqueOp{dot, f.dots, m.lamport + seq - m.start, f.payload, reps, ends})",
 		put:      "case errors.Is(err, ErrNewerOp):",
 		breaks:   "an operation of a newer version is skipped",
 		scenario: "R22", pkg: "runtime", test: "TestR22NewerOperation",
@@ -286,7 +286,7 @@ var core = []mutant{
 	},
 	{
 		name: "nonsense-is-refused", file: "runtime/receive.go",
-		find:     "case errors.Is(err, ErrInvalidOp), errors.Is(err, ErrCorrupt):\n\t\tr.problems = append(r.problems, Problem{Dot: r.Dot(dot), Object: n.String(), Err: err})\n",
+		find:     "case errors.Is(err, ErrInvalidOp), errors.Is(err, ErrCorrupt):\n\t\tif len(r.problems) < maxProblems {\n\t\t\tr.noteProblem(Problem{Dot: r.Dot(dot), Object: n.String(), Err: err})\n\t\t}\n",
 		put:      "",
 		breaks:   "a payload that does not decode refuses its message",
 		scenario: "R23", pkg: "runtime", test: "TestR23NonsenseHasNoEffect",
