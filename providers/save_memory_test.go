@@ -23,16 +23,18 @@ func TestMemoryOfASave(t *testing.T) {
 	for _, options := range [][]runtime.SaveOption{nil, {runtime.Compressed(1)}} {
 		var b []byte
 		var before, after goruntime.MemStats
-		for range 2 { // the first makes encoders
+		least := ^uint64(0)
+		for range 5 { // the first makes encoders, as does one after a garbage collection
 			goruntime.ReadMemStats(&before)
 			var err error
 			if b, err = n.rt.Save(options...); err != nil {
 				t.Fatal(err)
 			}
 			goruntime.ReadMemStats(&after)
+			least = min(least, after.TotalAlloc-before.TotalAlloc)
 		}
-		if n := after.TotalAlloc - before.TotalAlloc; n > uint64(4*len(b)) {
-			t.Errorf("%d bytes are allocated to save %d", n, len(b))
+		if least > uint64(4*len(b)) {
+			t.Errorf("%d bytes are allocated to save %d", least, len(b))
 		}
 	}
 }
