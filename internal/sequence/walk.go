@@ -79,7 +79,7 @@ func (t *runTable) build(s *Sequence) {
 	if s.count == 0 {
 		return
 	}
-	t.shift = uint8(max(0, bits.Len32(s.count-1)-bits.Len(uint(8*len(s.runs)))))
+	t.shift = uint8(max(0, bits.Len32(s.count-1)-bits.Len(uint(4*len(s.runs)))))
 	n := int(s.count-1)>>t.shift + 2
 	t.first = slices.Grow(t.first[:0], n)[:n]
 	clear(t.first)
