@@ -279,7 +279,7 @@ func (r *Runtime) appendDeps(t *txState) int {
 // touch makes an object part of the open transaction, before it changes.
 func (r *Runtime) touch(n *Node) {
 	if !n.touched {
-		if r.overseen.Load() {
+		if n.parent != nil && r.overseen.Load() {
 			r.oversee(n)
 		}
 		n.touched = true
