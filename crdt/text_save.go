@@ -58,7 +58,7 @@ func (st *textState) Dots(yield func(d runtime.LocalDot, n uint64)) {
 
 // Merge implements runtime.Object.
 func (st *textState) Merge(r *runtime.StateReader) error {
-	st.seq.Mark()
+	st.seq.Open()
 	if r.Len() > 0 {
 		if err := st.mergeElements(r); err != nil {
 			return err

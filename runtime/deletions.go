@@ -122,6 +122,7 @@ type deletionRecord struct {
 	runs  []deletion
 	floor []uint64 // per replica: deletions below may be forgotten
 	open  []deletion
+	spilt []uint64 // raises floor when the open transaction is kept, which deletes more than the record holds
 }
 
 func (r *deletionRecord) init(max int) { r.max = max }
@@ -136,10 +137,25 @@ func (r *Runtime) noteDeletion(n *Node, by, target LocalDot, k uint64) {
 	if l := len(d.open); l > 0 && d.open[l-1].extend(&e) {
 		return
 	}
+	if len(d.open) >= 2*max(d.max, leastSpill) {
+		d.spill()
+	}
 	d.open = append(d.open, e)
 }
 
-func (r *deletionRecord) discard() { r.open = r.open[:0] }
+// leastSpill bounds how often spill is called.
+const leastSpill = 64
+
+// spill forgets the older half of the open transaction's deletions: the record would.
+func (r *deletionRecord) spill() {
+	gone := r.open[:len(r.open)/2]
+	for i := range gone {
+		r.spilt = raise(r.spilt, gone[i].by.Rep, gone[i].byEnd())
+	}
+	r.open = r.open[:copy(r.open, r.open[len(gone):])]
+}
+
+func (r *deletionRecord) discard() { r.open, r.spilt = r.open[:0], r.spilt[:0] }
 
 // keep makes the open transaction's deletions part of the record.
 func (r *deletionRecord) keep(rt *Runtime) {
@@ -154,6 +170,10 @@ func (r *deletionRecord) keep(rt *Runtime) {
 		r.runs = append(r.runs, e)
 	}
 	r.open = r.open[:0]
+	for rep, end := range r.spilt {
+		r.raise(Rep(rep), end)
+	}
+	r.spilt = r.spilt[:0]
 	if len(r.runs) > r.max {
 		r.shrink(rt)
 	}
@@ -171,11 +191,14 @@ func (r *deletionRecord) shrink(rt *Runtime) {
 	r.runs = r.runs[:n]
 }
 
-func (r *deletionRecord) raise(rep Rep, end uint64) {
-	for int(rep) >= len(r.floor) {
-		r.floor = append(r.floor, 0)
+func (r *deletionRecord) raise(rep Rep, end uint64) { r.floor = raise(r.floor, rep, end) }
+
+func raise(floor []uint64, rep Rep, end uint64) []uint64 {
+	for int(rep) >= len(floor) {
+		floor = append(floor, 0)
 	}
-	r.floor[rep] = max(r.floor[rep], end)
+	floor[rep] = max(floor[rep], end)
+	return floor
 }
 
 // deltaInfo is what a delta says of entries inside of its base.

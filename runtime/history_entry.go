@@ -68,7 +68,9 @@ func (h *history) addFull(r *Runtime, b *historyBlock, m *message) {
 		}
 		e = append(e, m.opBytes...)
 	}
-	h.entry = e
+	if h.entry = e; cap(e) > keptBuffer {
+		h.entry = nil
+	}
 	h.log.add(uint32(b.rep), m.end(), 0, h.deps)
 	b.buf = append(appendUvarint(b.buf, uint64(len(e))<<1|1), e...)
 	b.end, b.noted = m.end(), m.end()

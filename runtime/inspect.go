@@ -67,7 +67,7 @@ func (i *Info) message(m *message) {
 		i.Clock = make(vclock.Clock)
 	}
 	i.Messages++
-	i.Ops += len(m.ops)
+	i.Ops += m.nops
 	i.Document, i.WallTime = m.document, m.wall
 	i.Lamport = max(i.Lamport, m.lamport+m.count-1)
 	i.Sender, i.Start, i.End = m.sender, m.start, m.end()

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/google/uuid"
 )
@@ -59,8 +60,8 @@ type message struct {
 	objects  []objectRef
 	objBytes []byte // the object table as it stands
 	opBytes  []byte // the operations as they stand
-	ops      []opFrame
 	opsAt    int // offset of opBytes in the content
+	nops     int // operations
 }
 
 // opFrame is one operation of a message.
@@ -178,7 +179,7 @@ func (r *Runtime) buildMessage() []byte {
 	if tx.lamport != tx.start+1 {
 		flags |= flagLamport
 	}
-	if len(tx.recs) != 1 {
+	if !tx.single() {
 		flags |= flagMulti
 	}
 	if tx.dots != 1 {
@@ -216,10 +217,12 @@ func (r *Runtime) buildMessage() []byte {
 		}
 	}
 	b = r.appendOperations(b, flags)
-	if len(tx.recs) == 1 && tx.recs[0].node.class == classRoot {
+	if flags&flagMulti == 0 && tx.recs[0].node.class == classRoot {
 		r.template.set(r, tx)
 	}
-	r.dec.scratch = b
+	if r.dec.scratch = b; cap(b) > keptBuffer {
+		r.dec.scratch = nil
+	}
 	return r.intoSlab(b)
 }
 
@@ -248,7 +251,7 @@ func (t *messageTemplate) set(r *Runtime, tx *txState) {
 
 // fits reports whether the open transaction is one operation on the template's object by its sender.
 func (t *messageTemplate) fits(tx *txState) bool {
-	return len(tx.recs) == 1 && t.node == tx.recs[0].node && t.sender == tx.sender
+	return tx.single() && t.node == tx.recs[0].node && t.sender == tx.sender
 }
 
 // shortMessage writes a message without flags but for flagCount after the template, straight into the slab. It returns
@@ -292,36 +295,20 @@ func putUvarint(b []byte, v uint64) int {
 
 func (r *Runtime) appendOperations(b []byte, flags byte) []byte {
 	tx := &r.tx
-	objs := objectTable{buf: r.dec.nodes[:0]}
 	if flags&flagMulti == 0 {
-		objs.add(tx.recs[0].node)
+		tx.objs.reset()
+		tx.objs.add(tx.recs[0].node)
 	} else {
-		for i := range tx.recs {
-			objs.add(tx.recs[i].node)
-		}
+		tx.frame()
 	}
-	r.dec.nodes = objs.buf
-	for i, n := range objs.buf {
-		b = r.appendObjectRef(b, n, i == len(objs.buf)-1, i, &objs)
+	for i, n := range tx.objs.buf {
+		b = r.appendObjectRef(b, n, i == len(tx.objs.buf)-1, i, &tx.objs)
 	}
 	if flags&flagMulti == 0 {
 		return append(b, tx.ops[tx.recs[0].start:tx.recs[0].end]...)
 	}
-	b = appendUvarint(b, uint64(len(tx.recs)))
-	for i := range tx.recs {
-		rec := &tx.recs[i]
-		head := uint64(objs.find(rec.node)) << 1
-		if rec.dots != 1 {
-			head |= 1
-		}
-		b = appendUvarint(b, head)
-		if rec.dots != 1 {
-			b = appendUvarint(b, uint64(rec.dots))
-		}
-		b = appendUvarint(b, uint64(rec.end-rec.start))
-		b = append(b, tx.ops[rec.start:rec.end]...)
-	}
-	return b
+	b = slices.Grow(appendUvarint(b, uint64(tx.framed)), len(tx.frames))
+	return append(b, tx.frames...)
 }
 
 // objectTable numbers the objects of a message in order of first use, parents of implicit ones before them.
@@ -329,6 +316,8 @@ type objectTable struct {
 	buf []*Node
 	at  map[*Node]int
 }
+
+func (t *objectTable) reset() { t.buf, t.at = t.buf[:0], nil }
 
 func (t *objectTable) find(n *Node) int {
 	if t.at != nil {
@@ -390,6 +379,8 @@ func (r *Runtime) appendObjectRef(b []byte, n *Node, last bool, i int, t *object
 const (
 	slabSize  = 16 << 10
 	firstSlab = 1 << 10
+	// keptBuffer bounds the buffers of one transaction that are kept for the next.
+	keptBuffer = 64 << 10
 )
 
 // intoSlab copies a message into memory that is never written again. Small messages share blocks, so that an edit does

@@ -23,6 +23,21 @@ func (m *message) parse(data []byte, lim *Limits) error {
 	return m.parseContent(content, lim)
 }
 
+// parseOwn is parse without a look at the operations, for a message that was made here.
+func (m *message) parseOwn(data []byte) {
+	content, _, _ := cutBstr(data)
+	m.data = data
+	rd := Reader{buf: content, off: 2, format: "message"}
+	m.flags = content[1]
+	m.parseHeader(&rd, &anyMessage)
+	at := rd.off
+	m.parseObjects(&rd, &anyMessage)
+	m.objBytes, m.opBytes, m.opsAt = content[at:rd.off], content[rd.off:], rd.off
+	if rd.err != nil {
+		panic(rd.err)
+	}
+}
+
 func (m *message) parseContent(content []byte, lim *Limits) error {
 	rd := Reader{buf: content, format: "message"}
 	if v := rd.Byte("format"); v != formatMessage && rd.err == nil {
@@ -143,19 +158,15 @@ func (m *message) parseBody(rd *Reader, lim *Limits) {
 	objAt := rd.off
 	m.parseObjects(rd, lim)
 	m.objBytes = rd.buf[objAt:rd.off]
-	m.ops = m.ops[:0]
-	m.opsAt = rd.off
-	if rd.err != nil {
-		return
-	}
-	if m.flags&flagMulti == 0 {
-		m.opBytes = rd.buf[rd.off:]
-		m.ops = append(m.ops, opFrame{len(m.objects) - 1, m.count, m.opBytes, rd.off})
-		rd.off = len(rd.buf)
-		return
-	}
+	m.opsAt, m.nops = rd.off, 1
 	m.opBytes = rd.buf[rd.off:]
-	m.parseFrames(rd, lim)
+	switch {
+	case rd.err != nil:
+	case m.flags&flagMulti == 0:
+		rd.off = len(rd.buf)
+	default:
+		m.parseFrames(rd, lim)
+	}
 }
 
 func (m *message) parseFrames(rd *Reader, lim *Limits) {
@@ -166,31 +177,52 @@ func (m *message) parseFrames(rd *Reader, lim *Limits) {
 	if n < 2 {
 		rd.Fail("operations", ErrCorrupt)
 	}
+	m.nops = n
 	var sum uint64
 	for range n {
+		f := m.frame(rd)
 		if rd.err != nil {
 			return
 		}
-		head := rd.Uvarint("operation")
-		f := opFrame{object: int(head >> 1), dots: 1}
-		if head>>1 >= uint64(len(m.objects)) {
-			rd.Fail("operation object", ErrCorrupt)
+		sum += f.dots
+	}
+	if sum != m.count || rd.Len() != 0 {
+		rd.Fail("operations", ErrCorrupt)
+	}
+}
+
+// frame reads the next operation of several.
+func (m *message) frame(rd *Reader) opFrame {
+	head := rd.Uvarint("operation")
+	f := opFrame{object: int(head >> 1), dots: 1}
+	if head>>1 >= uint64(len(m.objects)) {
+		rd.Fail("operation object", ErrCorrupt)
+		return f
+	}
+	if head&1 != 0 {
+		if f.dots = rd.Uvarint("operation dots"); f.dots < 2 || f.dots > m.count {
+			rd.Fail("operation dots", ErrCorrupt)
+			return f
+		}
+	}
+	size := rd.Count("operation length", 1)
+	f.at = rd.base + rd.off
+	f.payload = rd.Take("operation", size)
+	return f
+}
+
+// frames yields the operations of a message that was parsed.
+func (m *message) frames(yield func(opFrame) bool) {
+	if m.flags&flagMulti == 0 {
+		yield(opFrame{len(m.objects) - 1, m.count, m.opBytes, m.opsAt})
+		return
+	}
+	rd := Reader{buf: m.opBytes, base: m.opsAt, format: "message"}
+	rd.Count("operations", 2)
+	for range m.nops {
+		if !yield(m.frame(&rd)) {
 			return
 		}
-		if head&1 != 0 {
-			if f.dots = rd.Uvarint("operation dots"); f.dots < 2 || f.dots > m.count {
-				rd.Fail("operation dots", ErrCorrupt)
-				return
-			}
-		}
-		size := rd.Count("operation length", 1)
-		f.at = rd.off
-		f.payload = rd.Take("operation", size)
-		sum += f.dots
-		m.ops = append(m.ops, f)
-	}
-	if rd.err == nil && (sum != m.count || rd.Len() != 0) {
-		rd.Fail("operations", ErrCorrupt)
 	}
 }
 

@@ -399,14 +399,13 @@ func (r *Runtime) changeReplica() error {
 
 func (r *Runtime) applyOps(m *message, reps []Rep, ends []uint64) error {
 	single := len(m.objects) == 1 && m.objects[0].class == classRoot
-	if single && len(m.ops) == 1 && r.dec.lastNode != nil && bytes.Equal(m.objBytes, r.dec.lastObj) {
-		return r.applyOp(m, &m.ops[0], r.dec.lastNode, m.start, reps, ends)
+	if single && m.nops == 1 && r.dec.lastNode != nil && bytes.Equal(m.objBytes, r.dec.lastObj) {
+		return r.applyOp(m, opFrame{0, m.count, m.opBytes, m.opsAt}, r.dec.lastNode, m.start, reps, ends)
 	}
 	nodes := append(r.dec.nodes[:0], make([]*Node, len(m.objects))...)
 	r.dec.nodes = nodes
 	seq := m.start
-	for i := range m.ops {
-		f := &m.ops[i]
+	for f := range m.frames {
 		r.table.Lock()
 		n, err := r.resolve(m, f.object, nodes, reps)
 		r.table.Unlock()
@@ -426,7 +425,7 @@ func (r *Runtime) applyOps(m *message, reps []Rep, ends []uint64) error {
 	return nil
 }
 
-func (r *Runtime) applyOp(m *message, f *opFrame, n *Node, seq uint64, reps []Rep, ends []uint64) error {
+func (r *Runtime) applyOp(m *message, f opFrame, n *Node, seq uint64, reps []Rep, ends []uint64) error {
 	if n.state != alive {
 		return nil // deleted: that is final and beats what others do to it meanwhile
 	}

@@ -8,7 +8,7 @@ func (s *Sequence) hide(p place, k, m uint32) {
 	if s.withText {
 		off += s.offset(sp, k)
 	}
-	s.note(opHide, sp.first+k, m, 0, off)
+	s.noteHidden(sp.first+k, m, off, w.vis+w.byt)
 	s.place = place{}
 	switch {
 	case k > 0 && k+m == sp.n && s.giveTail(p, m, w):
