@@ -46,7 +46,7 @@ type objectRef struct {
 
 // message is a decoded envelope. Slices alias the input.
 type message struct {
-	data     []byte // the whole message
+	data     []byte // the whole message; nil if it was not needed so far, see bytes
 	flags    byte
 	sender   uuid.UUID
 	start    uint64
@@ -60,8 +60,21 @@ type message struct {
 	objects  []objectRef
 	objBytes []byte // the object table as it stands
 	opBytes  []byte // the operations as they stand
-	opsAt    int // offset of opBytes in the content
-	nops     int // operations
+	opsAt    int    // offset of opBytes in the content
+	nops     int    // operations
+
+	reps []Rep // the sender and the table here, noRep for one that is not known; empty: not looked up yet
+}
+
+// noRep is no replica.
+const noRep = ^Rep(0)
+
+// bytes returns the message as it travels.
+func (m *message) bytes() []byte {
+	if m.data == nil {
+		m.data = m.encode()
+	}
+	return m.data
 }
 
 // opFrame is one operation of a message.
@@ -74,10 +87,50 @@ type opFrame struct {
 
 func (m *message) end() uint64 { return m.start + m.count }
 
-// encode returns the bytes of a message of these fields; the operations are opBytes, whatever ops says.
+// encode returns the bytes of a message of these fields.
 func (m *message) encode() []byte {
-	b := append(make([]byte, 0, 64+20*len(m.table)+len(m.ext)+len(m.objBytes)+len(m.opBytes)), formatMessage, m.flags)
-	b = appendUvarint(append(b, m.sender[:]...), m.start)
+	size := m.contentLen()
+	return m.appendContent(bstrHeader(make([]byte, 0, size+5), size))
+}
+
+// contentLen returns the length of what appendContent appends.
+func (m *message) contentLen() int {
+	return m.headLen() + len(m.opBytes)
+}
+
+// headLen is contentLen without the operations.
+func (m *message) headLen() int {
+	n := 18 + uvarintLen(m.start) + len(m.objBytes)
+	if m.flags == 0 {
+		return n
+	}
+	if m.flags&flagCount != 0 {
+		n += uvarintLen(m.count)
+	}
+	if m.flags&flagLamport != 0 {
+		n += uvarintLen(zigzag(int64(m.lamport) - int64(m.start) - 1))
+	}
+	if m.flags&flagDocument != 0 {
+		n += len(m.document)
+	}
+	if m.flags&flagWall != 0 {
+		n += uvarintLen(m.wall)
+	}
+	if m.flags&flagTable != 0 {
+		n += uvarintLen(uint64(m.deps)) + uvarintLen(uint64(len(m.table)-m.deps))
+		for i := range m.table {
+			n += 16 + uvarintLen(m.table[i].end-1)
+		}
+	}
+	if m.flags&flagExt != 0 {
+		n += uvarintLen(uint64(len(m.ext))) + len(m.ext)
+	}
+	return n
+}
+
+// appendContent appends the content of a message of these fields; the operations are opBytes.
+func (m *message) appendContent(b []byte) []byte {
+	b = appendUvarint(append(append(b, formatMessage, m.flags), m.sender[:]...), m.start)
 	if m.flags&flagCount != 0 {
 		b = appendUvarint(b, m.count)
 	}
@@ -99,8 +152,7 @@ func (m *message) encode() []byte {
 	if m.flags&flagExt != 0 {
 		b = append(appendUvarint(b, uint64(len(m.ext))), m.ext...)
 	}
-	b = append(append(b, m.objBytes...), m.opBytes...)
-	return append(bstrHeader(make([]byte, 0, len(b)+5), len(b)), b...)
+	return append(append(b, m.objBytes...), m.opBytes...)
 }
 
 // bstrHeader appends the head of a CBOR byte string of n bytes (RFC 8949 section 3), shortest form.

@@ -19,14 +19,14 @@ func (m *message) parse(data []byte, lim *Limits) error {
 	if err != nil {
 		return err
 	}
-	m.data = data
+	m.data, m.reps = data, m.reps[:0]
 	return m.parseContent(content, lim)
 }
 
 // parseOwn is parse without a look at the operations, for a message that was made here.
 func (m *message) parseOwn(data []byte) {
 	content, _, _ := cutBstr(data)
-	m.data = data
+	m.data, m.reps = data, m.reps[:0]
 	rd := Reader{buf: content, off: 2, format: "message"}
 	m.flags = content[1]
 	m.parseHeader(&rd, &anyMessage)
