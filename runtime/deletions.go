@@ -15,6 +15,7 @@ const (
 	shapeRange uint8 = iota
 	shapeUp
 	shapeDown
+	shapes
 )
 
 // byEnd returns 1 + the last deleting seq.
@@ -78,25 +79,72 @@ func (d deletion) after(end uint64) deletion {
 	return d
 }
 
-func (d *deletion) write(w *StateWriter) {
-	w.Uvarint(uint64(w.Number(d.by.Rep))<<2 | uint64(d.shape))
-	w.Uvarint(uint64(w.Number(d.target.Rep)))
-	w.Uvarint(d.by.Seq)
-	w.Varint(int64(d.by.Seq) - int64(d.target.Seq))
-	w.Uvarint(d.n - 1)
+// deletionCoder is what reader and writer of the deletions in a delta remember of the one before.
+type deletionCoder struct {
+	by, target Rep
+	end        uint64 // byEnd
+	any        bool
 }
 
-func (d *deletion) read(r *StateReader) {
+// How much of a deletion is stated. These numbers are part of format version 1.
+const (
+	deletionNext  = 0 // of the dot before the deleting one, of the replicas of the deletion before
+	deletionAlike = 1 // of the replicas of the deletion before
+	deletionFull  = 2
+)
+
+func (c *deletionCoder) write(w *StateWriter, d *deletion) {
+	back := int64(d.by.Seq) - int64(d.target.Seq)
+	gap := zigzag(int64(d.by.Seq) - int64(c.end))
+	switch alike := c.any && d.by.Rep == c.by && d.target.Rep == c.target; {
+	case alike && d.n == 1 && back == 1:
+		w.Uvarint(gap<<2 | deletionNext)
+	case alike:
+		w.Uvarint(gap<<2 | deletionAlike)
+		d.writeExtent(w, back)
+	default:
+		w.Uvarint(uint64(w.Number(d.by.Rep))<<2 | deletionFull)
+		w.Uvarint(uint64(w.Number(d.target.Rep)))
+		w.Uvarint(d.by.Seq)
+		d.writeExtent(w, back)
+	}
+	c.by, c.target, c.end, c.any = d.by.Rep, d.target.Rep, d.byEnd(), true
+}
+
+func (d *deletion) writeExtent(w *StateWriter, back int64) {
+	w.Varint(back)
+	if d.n == 1 {
+		w.Uvarint(0)
+	} else {
+		w.Uvarint((d.n-1)*uint64(shapes) + uint64(d.shape))
+	}
+}
+
+func (c *deletionCoder) read(r *StateReader, d *deletion) {
 	head := r.Uvarint("deletion")
-	by, ok1 := r.RepAt(int(min(head>>2, 1<<31-1)))
-	target, ok2 := r.RepAt(int(min(r.Uvarint("deletion"), 1<<31-1)))
-	d.shape = uint8(head & 3)
-	d.by = LocalDot{by, r.Uvarint("deletion")}
-	d.target = LocalDot{target, d.by.Seq - uint64(r.Varint("deletion"))}
-	d.n = r.Uvarint("deletion") + 1
-	if r.err == nil && (!ok1 || !ok2 || d.shape > shapeDown || !d.sane(r.end)) {
+	back, n := int64(1), uint64(0)
+	d.by.Seq = c.end + uint64(unzigzag(head>>2))
+	switch kind := head & 3; {
+	case kind == deletionNext && c.any:
+	case kind == deletionAlike && c.any:
+		back, n = r.Varint("deletion"), r.Uvarint("deletion")
+	case kind == deletionFull:
+		var ok1, ok2 bool
+		c.by, ok1 = r.RepAt(int(min(head>>2, 1<<31-1)))
+		c.target, ok2 = r.RepAt(int(min(r.Uvarint("deletion"), 1<<31-1)))
+		if d.by.Seq = r.Uvarint("deletion"); !ok1 || !ok2 {
+			r.Fail("deletion", ErrCorrupt)
+		}
+		back, n = r.Varint("deletion"), r.Uvarint("deletion")
+	default:
 		r.Fail("deletion", ErrCorrupt)
 	}
+	d.by.Rep, d.target = c.by, LocalDot{c.target, d.by.Seq - uint64(back)}
+	d.n, d.shape = n/uint64(shapes)+1, uint8(n%uint64(shapes))
+	if r.err == nil && (d.n == 1 && d.shape != 0 || !d.sane(r.end)) {
+		r.Fail("deletion", ErrCorrupt)
+	}
+	c.end, c.any = d.byEnd(), true
 }
 
 // sane checks a run from outside against the clock it came with.
@@ -132,8 +180,10 @@ func (r *Runtime) noteDeletion(n *Node, by, target LocalDot, k uint64) {
 	if k == 0 {
 		return
 	}
-	e := deletion{node: n, by: by, target: target, n: k}
-	d := &r.deletions
+	r.deletions.note(deletion{node: n, by: by, target: target, n: k})
+}
+
+func (d *deletionRecord) note(e deletion) {
 	if l := len(d.open); l > 0 && d.open[l-1].extend(&e) {
 		return
 	}

@@ -196,6 +196,14 @@ type saver struct {
 	keys  map[string]int
 	delta *deltaInfo
 	out   []byte
+	// Of a delta that lists deletions: the objects that were looked at, with what the delta says of them; nil: nothing.
+	sections map[*Node]*deltaSection
+}
+
+// deltaSection is what a delta says of an object: its section, unless only of objects below it.
+type deltaSection struct {
+	bytes []byte
+	reps  []Rep
 }
 
 func (r *Runtime) newSaver(base []uint64) *saver {
@@ -212,6 +220,7 @@ func (r *Runtime) newSaver(base []uint64) *saver {
 	s.w = r.newStateWriter(base, r.next)
 	if base != nil {
 		s.delta = r.deletions.since(base)
+		s.sections = make(map[*Node]*deltaSection)
 	}
 	return s
 }
@@ -326,6 +335,9 @@ func (s *saver) nodes() []*Node {
 
 // wanted reports whether an object, or one below it, has something to write.
 func (s *saver) wanted(n *Node) bool {
+	if s.delta != nil && !s.delta.live {
+		return s.changed(n) != nil
+	}
 	if n.obj != nil && n.opaque == nil && !n.obj.Empty() || s.lost(n) {
 		return true
 	}
@@ -335,6 +347,26 @@ func (s *saver) wanted(n *Node) bool {
 		}
 	}
 	return false
+}
+
+// changed is wanted for a delta that lists deletions: objects that nothing has happened to are not in it.
+func (s *saver) changed(n *Node) *deltaSection {
+	if c, ok := s.sections[n]; ok {
+		return c
+	}
+	var c *deltaSection
+	if n.obj != nil && n.opaque == nil || s.lost(n) {
+		if b := s.w.section(n, s.delta); len(b) > 1 || s.lost(n) { // more than "no deletions"
+			c = &deltaSection{slices.Clone(b), slices.Clone(s.w.reps)}
+		}
+	}
+	for _, k := range n.kids.all() {
+		if s.changed(k) != nil && c == nil {
+			c = &deltaSection{}
+		}
+	}
+	s.sections[n] = c
+	return c
 }
 
 // lost reports whether a delta says by name what n has lost. Of opaque objects it does so if nothing else is known of
@@ -347,14 +379,8 @@ func (s *saver) lost(n *Node) bool {
 // and its section.
 func (s *saver) object(n *Node, i int) {
 	kind, _ := slices.BinarySearchFunc(s.kinds, n.kind, func(a, b *kindInfo) int { return strings.Compare(a.name, b.name) })
-	var section []byte
-	stub := (n.obj == nil || n.opaque != nil) && !s.lost(n)
-	if !stub && (s.delta != nil || !n.obj.Empty()) {
-		section = s.w.section(n, s.delta)
-		if s.delta != nil && !s.delta.live && len(s.delta.byNode[n]) == 0 && len(section) == 1 {
-			stub = true // nothing changed: only "no deletions"
-		}
-	}
+	section, reps, ok := s.sectionOf(n)
+	stub := !ok
 	tag := uint64(n.class) | uint64(kind)<<3
 	if stub {
 		tag |= 4
@@ -374,7 +400,21 @@ func (s *saver) object(n *Node, i int) {
 	if stub {
 		return
 	}
-	s.section(section, s.w.reps)
+	s.section(section, reps)
+}
+
+// sectionOf returns the section of an object that is listed, with its table; false if it is listed for those below it alone.
+func (s *saver) sectionOf(n *Node) (section []byte, reps []Rep, ok bool) {
+	switch {
+	case s.delta != nil && !s.delta.live:
+		c := s.changed(n)
+		return c.bytes, c.reps, c.bytes != nil
+	case (n.obj == nil || n.opaque != nil) && !s.lost(n):
+		return nil, nil, false
+	case s.delta == nil && n.obj.Empty():
+		return nil, nil, true
+	}
+	return s.w.section(n, s.delta), s.w.reps, true
 }
 
 // key writes the key of an implicit object: field names recur, so each is spelled out once.

@@ -1,7 +1,7 @@
 package sequence
 
 import (
-	"cmp"
+	"math/bits"
 	"slices"
 )
 
@@ -211,19 +211,83 @@ func (s *Sequence) dotIndexNow() *dotIndex {
 		return d
 	}
 	d := &dotIndex{byRep: make(map[uint32]*repRuns)}
-	for i := range s.runs {
-		rr := d.byRep[s.runs[i].rep]
-		if rr == nil {
-			rr = &repRuns{}
-			d.byRep[s.runs[i].rep] = rr
+	sizes := make(map[uint32]int)
+	for from := 0; from < len(s.runs); {
+		to, rep := from+1, s.runs[from].rep
+		for to < len(s.runs) && s.runs[to].rep == rep {
+			to++
 		}
-		rr.runs = append(rr.runs, uint32(i))
+		sizes[rep] += to - from
+		from = to
 	}
-	for _, rr := range d.byRep {
-		slices.SortFunc(rr.runs, func(a, b uint32) int { return cmp.Compare(s.runs[a].seq, s.runs[b].seq) })
+	for rep, n := range sizes {
+		d.byRep[rep] = &repRuns{make([]uint32, 0, n+n/16+4)}
+	}
+	for _, i := range s.runsBySeq() {
+		if rep := s.runs[i].rep; d.last == nil || d.rep != rep {
+			d.last, d.rep = d.byRep[rep], rep
+		}
+		d.last.runs = append(d.last.runs, i)
 	}
 	s.dots.Store(d)
 	return d
+}
+
+// runsBySeq lists the runs by seq, whatever their replica: digit by digit, which for many is much less than comparing them.
+func (s *Sequence) runsBySeq() []uint32 {
+	const digit, digits = 9, 6 // 54 bits
+	var counts [digits][1 << digit]uint32
+	most := uint64(0)
+	for i := range s.runs {
+		most |= s.runs[i].seq
+	}
+	n := (bits.Len64(most) + digit - 1) / digit
+	for i := range s.runs {
+		seq := s.runs[i].seq
+		for k := range n {
+			counts[k][seq>>(k*digit)&(1<<digit-1)]++
+		}
+	}
+	order, next := make([]uint32, len(s.runs)), make([]uint32, len(s.runs))
+	for i := range order {
+		order[i] = uint32(i)
+	}
+	for k := range n {
+		c := &counts[k]
+		at := uint32(0)
+		for i, n := range c {
+			c[i] = at
+			at += n
+		}
+		for _, i := range order {
+			to := &c[s.runs[i].seq>>(k*digit)&(1<<digit-1)]
+			next[*to] = i
+			*to++
+		}
+		order, next = next, order
+	}
+	return order
+}
+
+// EachElement calls f for those of the n dots from id on that are elements, hidden or not, in runs of consecutive LIDs.
+// Cost: O(log runs), and O(1) a run; the first time as LIDOf.
+func (s *Sequence) EachElement(id ID, n uint64, f func(lid LID, n int)) {
+	rr := s.dotIndexNow().of(id.Rep)
+	if rr == nil || n == 0 {
+		return
+	}
+	end := id.Seq + n
+	for _, i := range rr.runs[max(0, s.floorRun(rr, id.Seq)):] {
+		r := &s.runs[i]
+		if r.seq >= end {
+			break
+		}
+		from := max(r.seq, id.Seq)
+		to := min(r.seq+uint64(s.runEnd(int(i))-r.lid), end)
+		if from < to {
+			f(r.lid+LID(from-r.seq), int(to-from))
+		}
+	}
 }
 
 // Has says whether all n elements with dots from id on are present, hidden or not. Cost: O(log runs) a run of dots.

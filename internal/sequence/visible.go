@@ -199,6 +199,12 @@ func (s *Sequence) Hide(id ID, n int, hidden func(index, n int)) (changed int, e
 	return s.setRange(id, n, false, hidden)
 }
 
+// HidePresent is Hide of those of the n dots from id on that are elements. Cost: as EachElement, and Hide.
+func (s *Sequence) HidePresent(id ID, n uint64, hidden func(index, n int)) {
+	s.EachElement(id, n, func(lid LID, n int) { s.setLIDs(lid, uint32(n), false, hidden) })
+	s.compact()
+}
+
 // Show is the inverse of Hide, for a sequence without content: it returns how many of the elements were hidden.
 // shown, which may be nil, is told the visible index at which n elements appeared.
 func (s *Sequence) Show(id ID, n int, shown func(index, n int)) (changed int, err error) {
