@@ -4,12 +4,16 @@ GOFMT     = $(shell $(GO) env GOROOT)/bin/gofmt
 FUZZTIME ?= 10s
 TIME     ?= 1m
 JOBS     ?= 2
+SEED     ?= 1
+EXECUTIONS ?= 100000000
 BENCH    ?= .
 TRACEDIR ?= ../shared/traces
 TRACES    = $(wildcard $(TRACEDIR)/*.json.gz)
+STATICCHECK = v0.8.2
+GOVULNCHECK = v1.9.0
 TARGETS   = js/wasm windows/amd64 darwin/arm64 linux/386
 
-.PHONY: test demo bench bench-peers bench-check replay fuzz cross format build mutants soak
+.PHONY: test demo bench bench-peers bench-check replay fuzz cross format build mutants soak soak-decoders lint vuln
 
 test: format
 	$(GO) vet ./...
@@ -20,7 +24,7 @@ demo:
 	@$(GO) run ./cmd/weft demo
 
 build:
-	$(GO) build -o bin/weft ./cmd/weft
+	$(GO) build -trimpath -o bin/weft ./cmd/weft
 
 bench:
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
@@ -51,7 +55,11 @@ fuzz:
 
 # Simulations of whole systems under faults, seed after seed, for TIME, JOBS at a time.
 soak: build
-	bin/weft simulate -for $(TIME) -jobs $(JOBS) -seed $${SEED:-1}
+	bin/weft simulate -for $(TIME) -jobs $(JOBS) -seed $(SEED)
+
+# Damaged and forged inputs for all decoders, EXECUTIONS of them, JOBS rounds at a time.
+soak-decoders: build
+	bin/weft fuzz -decoders $(EXECUTIONS) -jobs $(JOBS) -seed $(SEED)
 
 # Faults planted all over the module, one at a time: each has to be caught by the test that the table names.
 mutants:
@@ -63,6 +71,14 @@ cross:
 		echo "== $$t"; GOOS=$${t%/*} GOARCH=$${t#*/} CGO_ENABLED=0 $(GO) build ./...; \
 	done
 	GOOS=linux GOARCH=386 CGO_ENABLED=0 $(GO) vet ./...
+
+# More than vet finds; fetches the tool. Left out are opinions on how names, comments and error texts begin.
+lint:
+	$(GO) run honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK) -checks 'all,-ST1000,-ST1003,-ST1005,-ST1016,-ST1020,-ST1021,-ST1022,-ST1023' ./...
+
+# Known vulnerabilities in what the module calls; fetches the tool and asks the Go vulnerability database.
+vuln:
+	$(GO) run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK) ./...
 
 format:
 	@bad=$$(find . -name '*.go' -not -path './.git/*' -exec "$(GOFMT)" -l {} +); \

@@ -31,7 +31,8 @@
 //  1. Use a Tx only inside the function it was handed to. Plain reads (those that return no error: Len, String, iterators)
 //     panic on a Tx that has ended or is of another document; everything else returns an error.
 //  2. Inside Transact and View use only the Tx: calling Transact, View, Receive, Load or Save of the same document there
-//     gives ErrNested, or a panic with it where the method returns no error.
+//     gives ErrNested, or a panic with it where the method returns no error. (Inside of a View, calls that only read go
+//     through while nobody waits to write: do not rely on it.)
 //  3. Treat bytes that come out as immutable. Bytes that go in may be reused afterwards.
 //  4. Event handlers run after the lock is released, in commit order, one at a time. A handler may call Transact; reads in
 //     it may see a later state, while the deltas of events are exact.

@@ -47,6 +47,10 @@ func From(origin any) TxOption { return runtime.From(origin) }
 // Restore says that what is received comes from the store that lent the replica ID; see runtime.Restore.
 func Restore() TxOption { return runtime.Restore() }
 
+// Extensions says more about a transaction than its operations do, such as who its author is: a map that goes with the
+// message; see runtime.Extensions.
+func Extensions(m map[string]any) TxOption { return runtime.Extensions(m) }
+
 // DefaultLimits returns the limits that zero fields of Limits stand for.
 func DefaultLimits() Limits { return runtime.DefaultLimits() }
 
@@ -91,6 +95,7 @@ type (
 // Handles of sequences; see package crdt.
 type (
 	Text              = crdt.Text
+	TextView          = crdt.TextView
 	List[T any]       = crdt.List[T]
 	ObjectList[O any] = crdt.ObjectList[O]
 	Unit              = crdt.Unit
@@ -128,6 +133,8 @@ type (
 	ObjectMapEvent[K comparable, O any]  = crdt.ObjectMapEvent[K, O]
 	ObjectMapChange[K comparable, O any] = crdt.ObjectMapChange[K, O]
 	ObjectSetEvent[O any]                = crdt.ObjectSetEvent[O]
+	LazyMapEvent[K comparable, O any]    = crdt.LazyMapEvent[K, O]
+	LazyMapChange[K comparable, O any]   = crdt.LazyMapChange[K, O]
 )
 
 // Typed errors.

@@ -264,7 +264,7 @@ func (s *shape) node(v reflect.Value) *runtime.Node {
 func BindRoots(rt *runtime.Runtime, root any) error {
 	v := reflect.ValueOf(root)
 	if v.Kind() != reflect.Pointer || v.IsNil() || v.Type().Elem().Kind() != reflect.Struct {
-		return fmt.Errorf("%w: BindRoots takes a pointer to a struct, not %T", ErrShape, root)
+		return &ShapeError{Type: reflect.TypeOf(root), Reason: "a document is described by a struct of handles: BindRoots takes a pointer to one, Open the struct"}
 	}
 	v = v.Elem()
 	s, err := shapeOf(v.Type())

@@ -65,14 +65,17 @@ func TestShapeErrors(t *testing.T) {
 		{new(badElement), "type crdt_test.badPointer, field Text"},
 		{new(badMap), "type int: it is neither a handle"},
 		{new(badEmpty), "type crdt_test.badEmpty: it has no fields"},
-		{badEmpty{}, "BindRoots takes a pointer to a struct"},
-		{new(int), "BindRoots takes a pointer to a struct"},
+		{badEmpty{}, "described by a struct of handles"},
+		{new(int), "described by a struct of handles"},
+		{nil, "described by a struct of handles"},
+		{(*badEmpty)(nil), "described by a struct of handles"},
 		{new(crdt.Text), "a document's roots stand in a plain struct"},
 	} {
 		for range 2 { // the second time from the cache
 			rt := openKinds(t, crdt.Kinds())
 			err := crdt.BindRoots(rt, c.root)
-			if !errors.Is(err, crdt.ErrShape) || !strings.Contains(err.Error(), c.want) {
+			var shape *crdt.ShapeError
+			if !errors.Is(err, crdt.ErrShape) || !errors.As(err, &shape) || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%T: %v, want %q", c.root, err, c.want)
 			}
 		}

@@ -21,8 +21,6 @@ type madeChild struct {
 	kind    string
 }
 
-func (c *madeChild) stamp() runtime.Stamp { return runtime.Stamp{Lamport: c.lamport, Dot: c.dot} }
-
 // writeChildren writes children in ascending order of their dots, nothing if there are none:
 //
 //	children := run*
@@ -214,7 +212,7 @@ func notHere(c, n *runtime.Node) error {
 		return runtime.ErrUnbound
 	case n.Runtime() != c.Runtime():
 		return runtime.ErrForeignObject
-	case n.Parent() == c && n.Err() != nil:
+	case n.Err() == runtime.ErrRolledBack, n.Parent() == c && n.Err() != nil:
 		return n.Err()
 	}
 	return fmt.Errorf("%w: %s in %s", ErrNotHere, n, c)

@@ -151,14 +151,16 @@ func appendHead(dst []byte, major byte, arg uint64) []byte {
 	return binary.BigEndian.AppendUint64(append(dst, major|27), arg)
 }
 
-// decodeValue sets *v to what data, one CBOR item, holds. It keeps no reference to either.
-func decodeValue[T any](data []byte, v *T) error {
+// decodeValue sets *v to what data, one CBOR item, holds. It keeps no reference to v, nor to bytes.
+func decodeValue[T any, B []byte | string](data B, v *T) error {
 	major, arg, rest := cutHead(data)
 	switch p := any(v).(type) {
 	case *string:
-		if major == 3 && uint64(len(rest)) == arg && utf8.Valid(rest) {
-			*p = string(rest)
-			return nil
+		if major == 3 && uint64(len(rest)) == arg {
+			if s := string(rest); utf8.ValidString(s) {
+				*p = s
+				return nil
+			}
 		}
 	case *int:
 		if major <= 1 && arg <= math.MaxInt {
@@ -181,7 +183,7 @@ func decodeValue[T any](data []byte, v *T) error {
 			return nil
 		}
 	}
-	return decodeSlow(data, v)
+	return decodeSlow([]byte(data), v)
 }
 
 func decodeSlow[T any](data []byte, v *T) error {
@@ -194,9 +196,9 @@ func decodeSlow[T any](data []byte, v *T) error {
 }
 
 // cutHead reads the head of the item that data is; major is 255 where it is not one of the plain forms.
-func cutHead(data []byte) (major byte, arg uint64, rest []byte) {
+func cutHead[B []byte | string](data B) (major byte, arg uint64, rest B) {
 	if len(data) == 0 {
-		return 255, 0, nil
+		return 255, 0, rest
 	}
 	info := data[0] & 31
 	if info < 24 {
@@ -204,10 +206,10 @@ func cutHead(data []byte) (major byte, arg uint64, rest []byte) {
 	}
 	n := 1 + 1<<(info-24)
 	if info > 27 || len(data) < n {
-		return 255, 0, nil
+		return 255, 0, rest
 	}
-	for _, b := range data[1:n] {
-		arg = arg<<8 | uint64(b)
+	for i := 1; i < n; i++ {
+		arg = arg<<8 | uint64(data[i])
 	}
 	return data[0] >> 5, arg, data[n:]
 }

@@ -42,22 +42,21 @@ func (c Counter) Value(tx runtime.Tx) (int64, error) {
 	if err := tx.Err(c.node); err != nil {
 		return 0, err
 	}
-	return c.state().sum.value()
+	return c.state().value().value()
 }
 
 // Add adds n, which may be negative; 0 does nothing. It returns ErrOverflow, and changes nothing, if the value, or the
-// total of what this replica ever added, would leave the range of int64; else why the counter cannot be edited. Cost:
-// O(log r) for r replicas.
+// total of what this replica ever added, would leave the range of int64; else why the counter cannot be edited. Cost: O(1).
 func (c Counter) Add(tx runtime.Tx, n int64) error {
 	w, err := tx.Begin(c.node)
 	if err != nil || n == 0 {
 		return err
 	}
 	s := c.state()
-	if _, err := s.sum.add(n).value(); err != nil {
+	if _, err := s.value().add(n).value(); err != nil {
 		return err
 	}
-	if i, ok := s.find(w.Dot().Rep); ok && overflows(s.rows[i].total, n) {
+	if overflows(s.row(w.Dot().Rep).total, n) {
 		return ErrOverflow
 	}
 	w.Byte(opAdd)
@@ -72,7 +71,8 @@ func (c Counter) Reset(tx runtime.Tx) error {
 	if err != nil {
 		return err
 	}
-	rows := c.state().rows
+	var one [1]counterRow
+	rows := c.state().all(&one)
 	n := 0
 	for i := range rows {
 		if rows[i].counts() {
@@ -103,4 +103,4 @@ type CounterEvent struct {
 
 // OnChange calls fn whenever the value has changed, from now on; see runtime.Runtime for when. It returns the unsubscribe
 // function. Inside a View it misses nothing after what that reads; inside Transact it panics with runtime.ErrNested.
-func (c Counter) OnChange(fn func(CounterEvent)) (stop func()) { return c.state().obs.Add(c.node, fn) }
+func (c Counter) OnChange(fn func(CounterEvent)) (stop func()) { return runtime.Observe(c.node, fn) }

@@ -19,35 +19,48 @@ const (
 
 // counterState is the state of a Counter.
 //
-//  1. rows are in ascending order of rep, each replica once; a row has an addition or a reset.
-//  2. sum is the sum over rows of total - resetTotal.
+//  1. What one replica added, if no other did, nothing was reset and end has room, is in rep, end and total. Else there is
+//     a row for each replica in more.rows, in no order; a row has an addition or a reset.
+//  2. more.sum is the sum over rows of total less what resets took away.
+//  3. more.at is nil up to plainBag rows, and has the place of each beyond. Between transactions more is nil unless there
+//     are rows.
 //
 // Both pairs of a row join by the greater end. (Honest writers give equal ends equal totals; of others the greater total
 // and then the smaller dot is taken, so that all agree even so.)
+//
+// It is 24 bytes: a document may have millions.
 type counterState struct {
-	node *runtime.Node
+	more  *counterMore
+	total int64
+	rep   runtime.Rep
+	end   uint32 // 0: nobody has added, or there are rows
+}
+
+// counterMore is what few counters have for long.
+type counterMore struct {
 	rows []counterRow
+	at   map[runtime.Rep]int32
 	sum  wide
-	open *openCounter // set while a transaction has changed it
-	obs  runtime.Observers[CounterEvent]
+	open bool
+	undo []counterUndo // of the open transaction
+	was  wide          // the sum before it
 }
 
-// openCounter is what an open transaction needs to be undone and told.
-type openCounter struct {
-	undo []counterUndo
-	was  wide // the sum before
-}
-
-var openCounters = sync.Pool{New: func() any { return new(openCounter) }}
+var counterMores = sync.Pool{New: func() any { return new(counterMore) }}
 
 // counterRow is what one replica added. An end is 1 + the seq of an addition; 0 means none.
 type counterRow struct {
-	rep        runtime.Rep
-	end        uint64
-	total      int64 // of its additions up to the one before end
-	resetEnd   uint64
-	resetTotal int64            // total as of resetEnd, which the last reset took away
-	resetBy    runtime.LocalDot // the reset; of several that saw the same, the one with the smallest dot
+	rep   runtime.Rep
+	end   uint64
+	total int64         // of its additions up to the one before end
+	reset *counterReset // nil: none; never changed once it is made
+}
+
+// counterReset is what the last reset took away of one replica's additions.
+type counterReset struct {
+	end   uint64
+	total int64            // as of end
+	by    runtime.LocalDot // the reset; of several that saw the same, the one with the smallest dot
 }
 
 type counterUndo struct {
@@ -55,51 +68,131 @@ type counterUndo struct {
 	new bool // there was none
 }
 
+func (r *counterRow) resetEnd() uint64 {
+	if r.reset == nil {
+		return 0
+	}
+	return r.reset.end
+}
+
+func (r *counterRow) resetTotal() int64 {
+	if r.reset == nil {
+		return 0
+	}
+	return r.reset.total
+}
+
+// fits reports whether the row, if it is the only one, needs no place in more.
+func (r *counterRow) fits() bool { return r.reset == nil && r.end < 1<<32 }
+
 // counts reports whether a reset has something to take away. That its sum is 0 does not matter: a concurrent reset may
 // have seen a part of it.
-func (r *counterRow) counts() bool { return r.end > r.resetEnd }
+func (r *counterRow) counts() bool { return r.end > r.resetEnd() }
 
-func newCounterState(n *runtime.Node) runtime.Object { return &counterState{node: n} }
+func newCounterState(*runtime.Node) runtime.Object { return new(counterState) }
 
-// find returns where the row of a replica stands, or belongs.
-func (c *counterState) find(rep runtime.Rep) (int, bool) {
-	return slices.BinarySearchFunc(c.rows, rep, func(r counterRow, rep runtime.Rep) int {
-		return int(int64(r.rep) - int64(rep))
-	})
-}
-
-// row returns the row of a replica to be changed, making it if it is new, and notes how it was.
-func (c *counterState) row(rep runtime.Rep) *counterRow {
-	if c.open == nil {
-		c.open = openCounters.Get().(*openCounter)
-		c.open.was = c.sum
+// all returns the rows, in one where there is only one. They must not be changed.
+func (c *counterState) all(one *[1]counterRow) []counterRow {
+	switch {
+	case c.end > 0:
+		one[0] = counterRow{rep: c.rep, end: uint64(c.end), total: c.total}
+		return one[:]
+	case c.more != nil:
+		return c.more.rows
 	}
-	i, ok := c.find(rep)
-	if ok {
-		c.open.undo = append(c.open.undo, counterUndo{row: c.rows[i]})
-	} else {
-		c.rows = slices.Insert(c.rows, i, counterRow{rep: rep})
-		c.open.undo = append(c.open.undo, counterUndo{counterRow{rep: rep}, true})
+	return nil
+}
+
+// value returns the sum.
+func (c *counterState) value() wide {
+	if c.more != nil && len(c.more.rows) > 0 {
+		return c.more.sum
 	}
-	return &c.rows[i]
+	return wide{}.add(c.total)
 }
 
-// setTotal changes the additions of a row.
-func (c *counterState) setTotal(r *counterRow, end uint64, total int64) {
-	c.sum = c.sum.add(total).sub(r.total)
-	r.end, r.total = end, total
+// row returns the row of a replica; one without anything if there is none.
+func (c *counterState) row(rep runtime.Rep) counterRow {
+	if c.end > 0 && c.rep == rep {
+		return counterRow{rep: rep, end: uint64(c.end), total: c.total}
+	}
+	if c.more != nil {
+		if i := c.more.find(rep); i >= 0 {
+			return c.more.rows[i]
+		}
+	}
+	return counterRow{rep: rep}
 }
 
-// joinReset takes over a reset if it saw more than the present one.
-func (c *counterState) joinReset(r *counterRow, end uint64, total int64, by runtime.LocalDot) {
-	if end < r.resetEnd || end == r.resetEnd && total < r.resetTotal {
+// find returns the place of a replica's row; -1 if there is none.
+func (m *counterMore) find(rep runtime.Rep) int {
+	if m.at != nil {
+		if i, ok := m.at[rep]; ok {
+			return int(i)
+		}
+		return -1
+	}
+	return slices.IndexFunc(m.rows, func(r counterRow) bool { return r.rep == rep })
+}
+
+// begin opens the journal at the first change of a transaction.
+func (c *counterState) begin() {
+	if c.more == nil {
+		c.more = counterMores.Get().(*counterMore)
+	}
+	if m := c.more; !m.open {
+		m.open, m.was = true, c.value()
+	}
+}
+
+// set puts r, which has something, in place of the row of its replica, and notes how that was. The journal is open.
+func (c *counterState) set(r counterRow) {
+	was := c.row(r.rep)
+	c.more.undo = append(c.more.undo, counterUndo{was, was.end == 0 && was.reset == nil})
+	if r.fits() && len(c.more.rows) == 0 && (c.end == 0 || c.rep == r.rep) {
+		c.rep, c.end, c.total = r.rep, uint32(r.end), r.total
 		return
 	}
-	if end == r.resetEnd && total == r.resetTotal && c.node.Runtime().CompareDots(by, r.resetBy) > 0 {
-		return
+	if c.end > 0 {
+		c.put(c.row(c.rep))
+		c.rep, c.end, c.total = 0, 0, 0
 	}
-	c.sum = c.sum.add(r.resetTotal).sub(total)
-	r.resetEnd, r.resetTotal, r.resetBy = end, total, by
+	c.put(r)
+}
+
+// put is set within more.
+func (c *counterState) put(r counterRow) {
+	m := c.more
+	i := m.find(r.rep)
+	if i < 0 {
+		i = len(m.rows)
+		m.rows = append(m.rows, counterRow{rep: r.rep})
+		switch {
+		case m.at != nil:
+			m.at[r.rep] = int32(i)
+		case len(m.rows) > plainBag:
+			m.at = make(map[runtime.Rep]int32, 2*len(m.rows))
+			for i := range m.rows {
+				m.at[m.rows[i].rep] = int32(i)
+			}
+		}
+	}
+	was := &m.rows[i]
+	m.sum = m.sum.add(r.total).sub(r.resetTotal()).sub(was.total).add(was.resetTotal())
+	*was = r
+}
+
+// joinReset takes a reset over into r if it saw more than the present one.
+func (r *counterRow) joinReset(rt *runtime.Runtime, x counterReset) {
+	if was := r.reset; was != nil {
+		if x.end < was.end || x.end == was.end && x.total < was.total {
+			return
+		}
+		if x.end == was.end && x.total == was.total && rt.CompareDots(x.by, was.by) >= 0 {
+			return
+		}
+	}
+	r.reset = &x
 }
 
 // Apply implements runtime.Object.
@@ -124,11 +217,13 @@ func (c *counterState) applyAdd(op *runtime.Op) error {
 	if op.Dots != 1 {
 		return invalidOp("an addition takes one dot")
 	}
-	if i, ok := c.find(op.Dot.Rep); ok && overflows(c.rows[i].total, n) {
+	r := c.row(op.Dot.Rep)
+	if overflows(r.total, n) {
 		return invalidOp("the total of one replica is out of range")
 	}
-	r := c.row(op.Dot.Rep)
-	c.setTotal(r, op.Dot.Seq+1, r.total+n)
+	c.begin()
+	r.end, r.total = op.Dot.Seq+1, r.total+n
+	c.set(r)
 	return nil
 }
 
@@ -147,33 +242,41 @@ func (c *counterState) applyReset(op *runtime.Op) error {
 	if op.Dots != 1 || len(list) == 0 {
 		return invalidOp("a reset takes one dot and names what it takes away")
 	}
+	c.begin()
 	for _, s := range list {
-		c.joinReset(c.row(s.dot.Rep), s.dot.Seq+1, s.total, op.Dot)
+		r := c.row(s.dot.Rep)
+		r.joinReset(op.Node().Runtime(), counterReset{s.dot.Seq + 1, s.total, op.Dot})
+		c.set(r)
 	}
 	return nil
 }
 
 // Empty implements runtime.Object.
-func (c *counterState) Empty() bool { return len(c.rows) == 0 }
+func (c *counterState) Empty() bool { return c.end == 0 && (c.more == nil || len(c.more.rows) == 0) }
 
 // Save implements runtime.Object: for each replica, by ID, its number with two flags (additions, reset), then its end and
 // total, then the reset as differences to those and the dot that made it.
 func (c *counterState) Save(w *runtime.StateWriter) {
-	var rows []*counterRow
-	for i := range c.rows {
-		r := &c.rows[i]
-		if r.end > 0 && w.Outside(runtime.LocalDot{Rep: r.rep, Seq: r.end - 1}) || r.resetEnd > 0 && w.Outside(r.resetBy) {
+	var few [1]counterRow
+	all := c.all(&few)
+	var one [1]*counterRow
+	rows := one[:0]
+	for i := range all {
+		r := &all[i]
+		if r.end > 0 && w.Outside(runtime.LocalDot{Rep: r.rep, Seq: r.end - 1}) || r.reset != nil && w.Outside(r.reset.by) {
 			rows = append(rows, r)
 		}
 	}
-	rt := c.node.Runtime()
-	slices.SortFunc(rows, func(a, b *counterRow) int { return rt.CompareReplicas(a.rep, b.rep) })
+	if len(rows) > 1 {
+		rt := w.Runtime()
+		slices.SortFunc(rows, func(a, b *counterRow) int { return rt.CompareReplicas(a.rep, b.rep) })
+	}
 	for _, r := range rows {
 		head := uint64(w.Number(r.rep)) << 2
 		if r.end > 0 {
 			head |= 1
 		}
-		if r.resetEnd > 0 {
+		if r.reset != nil {
 			head |= 2
 		}
 		w.Uvarint(head)
@@ -181,10 +284,10 @@ func (c *counterState) Save(w *runtime.StateWriter) {
 			w.Uvarint(r.end - 1)
 			w.Varint(r.total)
 		}
-		if r.resetEnd > 0 {
-			w.Varint(int64(r.end) - int64(r.resetEnd))
-			w.Varint(r.total - r.resetTotal) // wraps around, and back
-			w.Dot(r.resetBy)
+		if x := r.reset; x != nil {
+			w.Varint(int64(r.end) - int64(x.end))
+			w.Varint(r.total - x.total) // wraps around, and back
+			w.Dot(x.by)
 		}
 	}
 }
@@ -194,6 +297,7 @@ func (c *counterState) Dots(func(runtime.LocalDot, uint64)) {}
 
 // Merge implements runtime.Object.
 func (c *counterState) Merge(r *runtime.StateReader) error {
+	c.begin()
 	for r.Len() > 0 {
 		theirs := readRow(r)
 		if r.Err() != nil {
@@ -201,11 +305,12 @@ func (c *counterState) Merge(r *runtime.StateReader) error {
 		}
 		ours := c.row(theirs.rep)
 		if theirs.end > ours.end || theirs.end == ours.end && theirs.total > ours.total {
-			c.setTotal(ours, theirs.end, theirs.total)
+			ours.end, ours.total = theirs.end, theirs.total
 		}
-		if theirs.resetEnd > 0 {
-			c.joinReset(ours, theirs.resetEnd, theirs.resetTotal, theirs.resetBy)
+		if theirs.reset != nil {
+			ours.joinReset(r.Node().Runtime(), *theirs.reset)
 		}
+		c.set(ours)
 	}
 	return nil
 }
@@ -224,11 +329,11 @@ func readRow(r *runtime.StateReader) (row counterRow) {
 		row.total = r.Varint("total")
 	}
 	if head&2 != 0 {
-		row.resetEnd = row.end - uint64(r.Varint("reset"))
-		row.resetTotal = row.total - r.Varint("reset total")
-		row.resetBy = r.Dot("reset by")
+		row.reset = &counterReset{end: row.end - uint64(r.Varint("reset"))}
+		row.reset.total = row.total - r.Varint("reset total")
+		row.reset.by = r.Dot("reset by")
 	}
-	if row.end > most || row.resetEnd > most || head&1 != 0 && row.end == 0 || head&2 != 0 && row.resetEnd == 0 {
+	if row.end > most || row.resetEnd() > most || head&1 != 0 && row.end == 0 || head&2 != 0 && row.resetEnd() == 0 {
 		r.Fail("row", runtime.ErrCorrupt)
 	}
 	return row
@@ -236,75 +341,102 @@ func readRow(r *runtime.StateReader) (row counterRow) {
 
 // Rollback implements runtime.Object.
 func (c *counterState) Rollback() {
-	if c.open == nil {
+	m := c.more
+	if m == nil || !m.open {
 		return
 	}
-	for i := len(c.open.undo) - 1; i >= 0; i-- {
-		u := &c.open.undo[i]
-		at, _ := c.find(u.row.rep)
-		if u.new {
-			c.rows = slices.Delete(c.rows, at, at+1)
-		} else {
-			c.rows[at] = u.row
+	for i := len(m.undo) - 1; i >= 0; i-- {
+		u := &m.undo[i]
+		switch {
+		case len(m.rows) == 0:
+			c.end, c.total = uint32(u.row.end), u.row.total
+		case u.new: // the last row that came
+			c.put(u.row)
+			m.rows = m.rows[:len(m.rows)-1]
+			delete(m.at, u.row.rep)
+		default:
+			c.put(u.row)
 		}
 	}
-	c.sum = c.open.was
 	c.settle()
 }
 
 // settle ends a transaction.
 func (c *counterState) settle() {
-	if cap(c.open.undo) <= 64 {
-		c.open.undo = c.open.undo[:0]
-		openCounters.Put(c.open)
+	m := c.more
+	if clear(m.undo); cap(m.undo) > 64 {
+		m.undo = nil
 	}
-	c.open = nil
+	m.undo, m.open = m.undo[:0], false
+	if len(m.rows) == 1 && m.rows[0].fits() { // undone
+		c.rep, c.end, c.total = m.rows[0].rep, uint32(m.rows[0].end), m.rows[0].total
+		m.rows = m.rows[:0]
+	}
+	if len(m.rows) == 0 {
+		*m = counterMore{undo: m.undo}
+		counterMores.Put(m)
+		c.more = nil
+	}
 }
 
 // Commit implements runtime.Object.
 func (c *counterState) Commit(cm *runtime.Commit) {
-	if c.open == nil {
+	if c.more == nil || !c.more.open {
 		return
 	}
-	if c.open.was != c.sum && c.obs.Active() {
+	obs := runtime.ObserversOf[CounterEvent](cm.Node())
+	if was, is := c.more.was, c.value(); was != is && obs.Active() {
 		e := CounterEvent{Meta: cm.Meta()}
-		if e.Value, e.Err = c.sum.value(); e.Err == nil {
-			e.Delta, e.Err = c.sum.minus(c.open.was).value()
+		if e.Value, e.Err = is.value(); e.Err == nil {
+			e.Delta, e.Err = is.minus(was).value()
 		}
 		if e.Err != nil {
 			e.Value = 0
 		}
-		c.obs.Emit(cm, e)
+		obs.Emit(cm, e)
 	}
 	c.settle()
 }
 
 // Export implements runtime.Object: the value as a number; one that is out of range as {"$int": decimal digits}.
 func (c *counterState) Export(*runtime.Exporter) any {
-	if v, err := c.sum.value(); err == nil {
+	sum := c.value()
+	if v, err := sum.value(); err == nil {
 		return v
 	}
-	return map[string]any{"$int": c.sum.String()}
+	return map[string]any{"$int": sum.String()}
 }
 
 // Check implements runtime.Object.
 func (c *counterState) Check() error {
-	var sum wide
-	for i := range c.rows {
-		r := &c.rows[i]
-		if i > 0 && c.rows[i-1].rep >= r.rep {
-			return fmt.Errorf("invariant 1: row %d is out of order", i)
+	m := c.more
+	if m == nil {
+		if c.end == 0 && c.total != 0 {
+			return fmt.Errorf("invariant 1: a total of %d without an addition", c.total)
 		}
-		if r.end == 0 && (r.resetEnd == 0 || r.total != 0) || r.resetEnd == 0 && r.resetTotal != 0 {
+		return nil
+	}
+	if m.open {
+		return fmt.Errorf("a transaction was left open")
+	}
+	var sum wide
+	for i := range m.rows {
+		r := &m.rows[i]
+		if r.end == 0 && (r.reset == nil || r.total != 0) || r.reset != nil && r.reset.end == 0 {
 			return fmt.Errorf("invariant 1: row %d: %+v", i, *r)
 		}
-		sum = sum.add(r.total).sub(r.resetTotal)
+		if m.find(r.rep) != i {
+			return fmt.Errorf("invariant 3: row %d is not found", i)
+		}
+		sum = sum.add(r.total).sub(r.resetTotal())
 	}
-	if sum != c.sum {
-		return fmt.Errorf("invariant 2: the sum is %v, kept is %v", sum, c.sum)
-	}
-	if c.open != nil {
-		return fmt.Errorf("a transaction was left open")
+	switch {
+	case c.end > 0 || len(m.rows) == 0 || len(m.rows) == 1 && m.rows[0].fits():
+		return fmt.Errorf("invariant 1: %d rows, and %d in place", len(m.rows), c.end)
+	case sum != m.sum:
+		return fmt.Errorf("invariant 2: the sum is %v, kept is %v", sum, m.sum)
+	case m.at == nil && len(m.rows) > plainBag, m.at != nil && len(m.at) != len(m.rows):
+		return fmt.Errorf("invariant 3: %d of %d rows in the index", len(m.at), len(m.rows))
 	}
 	return nil
 }

@@ -13,6 +13,8 @@ type writeEntry struct {
 	val []byte
 }
 
+func (e writeEntry) madeBy() runtime.LocalDot { return e.Dot }
+
 // findEntry returns where the entry of d stands, or belongs, in entries, which are in dot order.
 func findEntry(rt *runtime.Runtime, entries []writeEntry, d runtime.LocalDot) (int, bool) {
 	if n := len(entries); n == 0 || rt.CompareDots(entries[n-1].Dot, d) < 0 {

@@ -38,7 +38,7 @@ func (f Flag) Disable(tx runtime.Tx) error { return clearCell(tx, f.node) }
 
 // OnChange calls fn whenever the value has changed, from now on; see runtime.Runtime for when. It returns the unsubscribe
 // function. Inside a View it misses nothing after what that reads; inside Transact it panics with runtime.ErrNested.
-func (f Flag) OnChange(fn func(FlagEvent)) (stop func()) { return onFlag(f.node, false, fn) }
+func (f Flag) OnChange(fn func(FlagEvent)) (stop func()) { return onFlag(f.node, fn) }
 
 // DisableWinsFlag is a handle of a bool that starts out false. Of concurrent Enable and Disable, Disable wins.
 //
@@ -72,7 +72,7 @@ func (f DisableWinsFlag) Disable(tx runtime.Tx) error { return setFlag(tx, f.nod
 
 // OnChange calls fn whenever the value has changed, from now on; see runtime.Runtime for when. It returns the unsubscribe
 // function. Inside a View it misses nothing after what that reads; inside Transact it panics with runtime.ErrNested.
-func (f DisableWinsFlag) OnChange(fn func(FlagEvent)) (stop func()) { return onFlag(f.node, true, fn) }
+func (f DisableWinsFlag) OnChange(fn func(FlagEvent)) (stop func()) { return onFlag(f.node, fn) }
 
 // FlagEvent tells that one transaction, state or delta changed a flag; it was the opposite before.
 type FlagEvent struct {
@@ -90,26 +90,9 @@ func setFlag(tx runtime.Tx, n *runtime.Node, v bool) error {
 		return err
 	}
 	var one [1]byte
-	return n.Object().(*cellState).write(tx, appendBool(one[:0], v))
+	return n.Object().(*cellState).write(tx, n, appendBool(one[:0], v))
 }
 
-// flagOf is the value of a flag of n writes: whether any of them, or for disable-wins all, say true.
-func flagOf(disableWins bool, n int, value func(i int) []byte) bool {
-	for i := range n {
-		if on := value(i)[0] == cborTrue; on != disableWins {
-			return on
-		}
-	}
-	return disableWins && n > 0
-}
-
-func onFlag(n *runtime.Node, disableWins bool, fn func(FlagEvent)) (stop func()) {
-	value := func(raw rawValues) bool {
-		return flagOf(disableWins, len(raw.all), func(i int) []byte { return raw.all[i] })
-	}
-	return n.Object().(*cellState).obs.Add(n, func(c rawCellChange) {
-		if v := value(c.after); v != value(c.before) {
-			fn(FlagEvent{c.Meta, v})
-		}
-	})
+func onFlag(n *runtime.Node, fn func(FlagEvent)) (stop func()) {
+	return runtime.Observe(n, func(c rawCellChange) { fn(FlagEvent{c.Meta, len(c.after.all) > 0}) })
 }

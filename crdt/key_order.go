@@ -241,7 +241,7 @@ func (t *keyTable) holds(s uint32, d runtime.LocalDot) bool {
 	case slotOne:
 		return x.rep == d.Rep && x.seq == d.Seq
 	case slotMany:
-		return slices.ContainsFunc(t.many[s], func(e writeEntry) bool { return e.Dot == d })
+		return t.many[s].find(d) >= 0
 	}
 	return false
 }

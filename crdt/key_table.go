@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"hash/maphash"
 	"math/bits"
-	"slices"
 	"sync/atomic"
 
 	"github.com/seed1312cc15/weft/runtime"
@@ -16,7 +15,7 @@ import (
 //
 //  1. Every slot is either free or holds one key with at least one entry; a key stands in one slot.
 //  2. A key with one entry has it in its slot, its value behind its key in the arena; one with several has all of them in
-//     many, in dot order.
+//     many.
 //  3. Beyond smallTable slots, index is an open-addressed hash table of 2^k words, at most three quarters full: the upper
 //     32-k bits of a word are bits of the hash, the lower k are 1 + the slot; 0 is free.
 //  4. order, if it is there, lists the used slots by key; else base, less gone, plus fresh, does, where base is there.
@@ -27,7 +26,7 @@ type keyTable struct {
 	keys    int
 	entries int
 	index   []uint32
-	many    map[uint32][]writeEntry
+	many    map[uint32]*bag[writeEntry]
 	data    arena
 
 	order       atomic.Pointer[[]uint32]
@@ -73,13 +72,18 @@ func (t *keyTable) entry(s uint32) writeEntry {
 	return writeEntry{runtime.Stamp{Lamport: x.lamport, Dot: runtime.LocalDot{Rep: x.rep, Seq: x.seq}}, t.value(s)}
 }
 
-// at returns the entries of a slot in dot order, in one where there is only one.
+// at returns the entries of a slot in no order, in one where there is only one. They must not be changed.
 func (t *keyTable) at(s uint32, one *[1]writeEntry) []writeEntry {
 	if t.slots[s].state == slotMany {
-		return t.many[s]
+		return t.many[s].list
 	}
 	one[0] = t.entry(s)
 	return one[:]
+}
+
+// ordered is at in the order of the entries' dots.
+func (t *keyTable) ordered(rt *runtime.Runtime, s uint32, one *[1]writeEntry) []writeEntry {
+	return inDotOrder(rt, t.at(s, one))
 }
 
 // find returns the slot of a key.
@@ -169,31 +173,29 @@ func (t *keyTable) reindex(n int) {
 }
 
 // insert adds an entry to a key and returns its slot; nothing changes if the dot is there already. The value is copied.
-func (t *keyTable) insert(rt *runtime.Runtime, key []byte, e writeEntry) uint32 {
+func (t *keyTable) insert(key []byte, e writeEntry) uint32 {
 	s, ok := t.find(key)
 	if !ok {
 		return t.add(key, e)
 	}
-	var one [1]writeEntry
-	entries := t.at(s, &one)
-	i, ok := findEntry(rt, entries, e.Dot)
-	if ok {
-		return s
-	}
 	e.val = bytes.Clone(e.val)
-	if t.slots[s].state == slotOne {
-		x := &t.slots[s]
-		one[0].val = bytes.Clone(one[0].val)
+	if x := &t.slots[s]; x.state == slotOne {
+		was := t.entry(s)
+		if was.Dot == e.Dot {
+			return s
+		}
+		was.val = bytes.Clone(was.val)
 		t.data.dead += uint64(x.vlen)
 		x.vlen, x.state = 0, slotMany
 		if t.many == nil {
-			t.many = make(map[uint32][]writeEntry)
+			t.many = make(map[uint32]*bag[writeEntry])
 		}
-		entries = append(make([]writeEntry, 0, 2), one[0])
+		t.many[s] = &bag[writeEntry]{list: append(make([]writeEntry, 0, 2), was)}
 	}
-	t.many[s] = slices.Insert(entries, i, e)
-	t.entries++
-	t.trackDot(s, e.Dot)
+	if t.many[s].add(e) {
+		t.entries++
+		t.trackDot(s, e.Dot)
+	}
 	return s
 }
 
@@ -207,25 +209,27 @@ func (t *keyTable) replace(s uint32, e writeEntry) {
 
 // remove removes the entry of d from a slot, and the key with its last one. It returns the entry, whose value stays as it
 // is until tidy; false if it is not there.
-func (t *keyTable) remove(rt *runtime.Runtime, s uint32, d runtime.LocalDot) (writeEntry, bool) {
-	var one [1]writeEntry
-	entries := t.at(s, &one)
-	i, ok := findEntry(rt, entries, d)
-	if !ok {
-		return writeEntry{}, false
-	}
-	e := entries[i]
-	t.entries--
-	if len(entries) == 1 {
+func (t *keyTable) remove(s uint32, d runtime.LocalDot) (writeEntry, bool) {
+	if t.slots[s].state == slotOne {
+		e := t.entry(s)
+		if e.Dot != d {
+			return writeEntry{}, false
+		}
+		t.entries--
 		t.release(s)
 		return e, true
 	}
-	entries = slices.Delete(entries, i, i+1)
-	t.many[s] = entries
-	if len(entries) == 1 {
+	many := t.many[s]
+	i := many.find(d)
+	if i < 0 {
+		return writeEntry{}, false
+	}
+	e := many.removeAt(i)
+	t.entries--
+	if len(many.list) == 1 {
 		delete(t.many, s)
 		t.data.dead += uint64(t.slots[s].klen)
-		t.put(s, t.key(s), entries[0])
+		t.put(s, t.key(s), many.list[0])
 	}
 	return e, true
 }
@@ -300,7 +304,7 @@ func (t *keyTable) tidy() {
 // shrink moves all keys to the first slots.
 func (t *keyTable) shrink() {
 	slots := make([]keySlot, 0, t.keys)
-	many := make(map[uint32][]writeEntry, len(t.many))
+	many := make(map[uint32]*bag[writeEntry], len(t.many))
 	for s := range t.slots {
 		switch t.slots[s].state {
 		case slotFree:

@@ -9,7 +9,7 @@ import (
 
 // Check implements runtime.Object.
 func (k *keyedState) Check() error {
-	if err := k.table.check(k.node.Runtime()); err != nil {
+	if err := k.table.check(); err != nil {
 		return err
 	}
 	var one [1]writeEntry
@@ -36,16 +36,16 @@ func (k *keyedState) Check() error {
 }
 
 // check tests the claims of keyTable.
-func (t *keyTable) check(rt *runtime.Runtime) error {
-	for _, f := range []func(*runtime.Runtime) error{t.checkSlots, t.checkIndex, t.checkOrder, t.checkDots} {
-		if err := f(rt); err != nil {
+func (t *keyTable) check() error {
+	for _, f := range []func() error{t.checkSlots, t.checkIndex, t.checkOrder, t.checkDots} {
+		if err := f(); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (t *keyTable) checkSlots(rt *runtime.Runtime) error {
+func (t *keyTable) checkSlots() error {
 	keys, entries, many := 0, 0, 0
 	live := uint64(0)
 	for s := range t.slots {
@@ -57,16 +57,11 @@ func (t *keyTable) checkSlots(rt *runtime.Runtime) error {
 			entries++
 		case slotMany:
 			many++
-			list := t.many[uint32(s)]
-			if len(list) < 2 || x.vlen != 0 {
-				return fmt.Errorf("claim 2: slot %d has %d entries aside and %d bytes in place", s, len(list), x.vlen)
+			b := t.many[uint32(s)]
+			if b == nil || len(b.list) < 2 || x.vlen != 0 || !b.check() {
+				return fmt.Errorf("claim 2: slot %d has not several entries aside, or %d bytes in place", s, x.vlen)
 			}
-			for i := 1; i < len(list); i++ {
-				if rt.CompareDots(list[i-1].Dot, list[i].Dot) >= 0 {
-					return fmt.Errorf("claim 2: slot %d: entry %d is out of order", s, i)
-				}
-			}
-			entries += len(list)
+			entries += len(b.list)
 		}
 		keys++
 		live += uint64(x.klen + x.vlen)
@@ -84,7 +79,7 @@ func (t *keyTable) checkSlots(rt *runtime.Runtime) error {
 	return nil
 }
 
-func (t *keyTable) checkIndex(*runtime.Runtime) error {
+func (t *keyTable) checkIndex() error {
 	n := 0
 	for _, w := range t.index {
 		if w != 0 {
@@ -100,7 +95,7 @@ func (t *keyTable) checkIndex(*runtime.Runtime) error {
 	return nil
 }
 
-func (t *keyTable) checkOrder(*runtime.Runtime) error {
+func (t *keyTable) checkOrder() error {
 	order := t.sorted()
 	for i := 1; i < len(order); i++ {
 		if bytes.Compare(t.key(order[i-1]), t.key(order[i])) >= 0 {
@@ -113,7 +108,7 @@ func (t *keyTable) checkOrder(*runtime.Runtime) error {
 	return nil
 }
 
-func (t *keyTable) checkDots(*runtime.Runtime) (err error) {
+func (t *keyTable) checkDots() (err error) {
 	if t.dots == nil {
 		return nil
 	}

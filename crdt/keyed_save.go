@@ -58,7 +58,7 @@ func (k *keyedState) Save(w *runtime.StateWriter) {
 	for _, s := range outside {
 		key := t.key(s)
 		saveKey(w, last, key)
-		k.saveEntries(w, t.at(s, &one), &seen)
+		k.saveEntries(w, t.ordered(k.node.Runtime(), s, &one), &seen)
 		last = key
 	}
 }
@@ -267,7 +267,7 @@ func (k *keyedState) mergeKey(r *keyedReader, slot func(uint32)) {
 	for i := range r.entries {
 		if e := &r.entries[i]; !r.Known(e.Dot) {
 			k.touch(r.key)
-			s := k.table.insert(r.rt, r.key, *e)
+			s := k.table.insert(r.key, *e)
 			slot(s)
 			k.note(k.table.key(s), *e, true)
 		}

@@ -78,7 +78,11 @@ func (k *keyedState) capture(key []byte) rawValues {
 		return rawValues{winner: -1}
 	}
 	var one [1]writeEntry
-	return captureValues(k.node.Runtime(), k.table.at(s, &one))
+	if !k.values {
+		return rawValues{} // it is there
+	}
+	rt := k.node.Runtime()
+	return captureValues(rt, k.table.ordered(rt, s, &one))
 }
 
 func (k *keyedState) note(key []byte, e writeEntry, came bool) {
@@ -210,19 +214,18 @@ func (k *keyedState) applyWrite(op *runtime.Op, runs []dotRun, key, val []byte) 
 	if len(runs) > 0 {
 		k.removeAt(op, s, runs)
 	}
-	k.table.insert(k.node.Runtime(), kept, e)
+	k.table.insert(kept, e)
 	k.note(kept, e, true)
 }
 
 // removeAt removes the entries of a slot that lie in runs.
 func (k *keyedState) removeAt(op *runtime.Op, s uint32, runs []dotRun) {
-	var one [1]writeEntry
 	var few [4]runtime.LocalDot
 	gone := few[:0]
-	for _, e := range k.table.at(s, &one) {
-		if inRuns(runs, e.Dot) {
-			gone = append(gone, e.Dot)
-		}
+	if k.table.slots[s].state == slotMany {
+		gone = k.table.many[s].named(runs, gone)
+	} else if d := k.table.entry(s).Dot; inRuns(runs, d) {
+		gone = append(gone, d)
 	}
 	if len(gone) == 0 {
 		return
@@ -258,7 +261,7 @@ func (k *keyedState) clear(op *runtime.Op, runs []dotRun) {
 // remove removes one entry from a slot.
 func (k *keyedState) remove(s uint32, d runtime.LocalDot) {
 	key := k.table.key(s)
-	if e, ok := k.table.remove(k.node.Runtime(), s, d); ok {
+	if e, ok := k.table.remove(s, d); ok {
 		k.note(key, e, false)
 	}
 }
@@ -276,13 +279,12 @@ func (k *keyedState) Rollback() {
 	if k.fresh {
 		k.table.reset()
 	}
-	rt := k.node.Runtime()
 	for i := len(k.undo) - 1; i >= 0; i-- {
 		u := &k.undo[i]
 		if !u.came {
-			k.table.insert(rt, u.key, u.e)
+			k.table.insert(u.key, u.e)
 		} else if s, ok := k.table.find(u.key); ok {
-			k.table.remove(rt, s, u.e.Dot)
+			k.table.remove(s, u.e.Dot)
 		}
 	}
 	k.settle()

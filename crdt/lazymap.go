@@ -152,12 +152,92 @@ func (m LazyMap[K, O]) present() []keyedNode {
 	return out
 }
 
-type lazyMapState struct{ nameSpace }
+// LazyMapChange is one key of a LazyMapEvent.
+type LazyMapChange[K comparable, O any] struct {
+	Key     K
+	Object  *O   // that of the key, which exists either way
+	Present bool // it holds something now and did not before; false: the other way round
+}
 
-func newLazyMapState(n *runtime.Node) runtime.Object { return lazyMapState{nameSpace{n}} }
+// LazyMapEvent tells which keys of a LazyMap came or went in one transaction, state or delta. What happens inside of an
+// object is told by the object's own events.
+type LazyMapEvent[K comparable, O any] struct {
+	runtime.Meta
+	Changes []LazyMapChange[K, O] // in the order of Keys
+}
+
+// OnChange calls fn after each transaction or update by which keys came or went, until stop is called. Inside a View it
+// misses nothing after what that reads; inside Transact it panics with runtime.ErrNested.
+func (m LazyMap[K, O]) OnChange(fn func(LazyMapEvent[K, O])) (stop func()) {
+	if m.node == nil {
+		panic(runtime.ErrUnbound)
+	}
+	return m.node.Object().(*lazyMapState).observers.Add(m.node, func(raw lazyEvent) {
+		e := LazyMapEvent[K, O]{Meta: raw.meta}
+		for _, c := range raw.changes {
+			k, ok := childKey[K](c.key)
+			if o := BindTo[O](c.node); ok && o != nil {
+				e.Changes = append(e.Changes, LazyMapChange[K, O]{k, o, c.present})
+			}
+		}
+		if e.Changes != nil {
+			fn(e)
+		}
+	})
+}
+
+type lazyEvent struct {
+	meta    runtime.Meta
+	changes []lazyChange
+}
+
+type lazyChange struct {
+	keyedNode
+	present bool
+}
+
+// lazyMapState follows its children for those who observe it.
+type lazyMapState struct {
+	nameSpace
+	observers runtime.Observers[lazyEvent]
+	before    map[*runtime.Node]bool // what the open transaction may change: whether it held something
+}
+
+func newLazyMapState(n *runtime.Node) runtime.Object { return &lazyMapState{nameSpace: nameSpace{n}} }
+
+// Below notes whether a child holds something.
+func (s *lazyMapState) Below(child *runtime.Node) {
+	if !s.observers.Active() {
+		return
+	}
+	if _, ok := s.before[child]; !ok {
+		if s.before == nil {
+			s.before = make(map[*runtime.Node]bool)
+		}
+		s.before[child] = child.Holds()
+	}
+}
+
+// Rollback forgets the notes.
+func (s *lazyMapState) Rollback() { s.before = nil }
+
+// Commit tells which children hold something now and did not before, or the other way round.
+func (s *lazyMapState) Commit(c *runtime.Commit) {
+	var changes []lazyChange
+	for n, held := range s.before {
+		if holds := n.Holds(); holds != held {
+			changes = append(changes, lazyChange{keyedNode{n.Name(), n}, holds})
+		}
+	}
+	s.before = nil
+	if changes != nil {
+		slices.SortFunc(changes, func(a, b lazyChange) int { return strings.Compare(a.key, b.key) })
+		s.observers.Emit(c, lazyEvent{c.Meta(), changes})
+	}
+}
 
 // Export returns the objects that hold something, by key.
-func (s lazyMapState) Export(x *runtime.Exporter) any {
+func (s *lazyMapState) Export(x *runtime.Exporter) any {
 	var kids []keyedNode
 	s.node.ImplicitChildren("", func(key string, c *runtime.Node) bool {
 		if c.Holds() {

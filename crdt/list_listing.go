@@ -140,7 +140,9 @@ func (x *listing) readMoves(r *runtime.StateReader) error {
 			runs = runs[1:]
 		}
 		if m.stands {
-			m.elem = sequence.ID(r.Dot("element"))
+			if m.elem = sequence.ID(r.Dot("element")); runs[0].known && !r.Known(runtime.LocalDot(m.elem)) {
+				r.Fail("element", runtime.ErrCorrupt) // whoever moved it had it
+			}
 			seq := runs[0].seq + uint64(m.at-runs[0].at)
 			m.lamport = uint64(r.Varint("Lamport timestamp") + int64(seq) + 1)
 			if m.lamport == 0 || m.lamport >= 1<<53 {

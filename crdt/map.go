@@ -81,13 +81,13 @@ func (m Map[K, V]) at(s uint32, k K) (v V, err error) {
 		return v, nil
 	}
 	if m.merge != nil {
-		all, err := m.decode(s, -1)
+		all, err := m.decode(s, false)
 		if err != nil {
 			return v, err
 		}
 		return m.merge(k, all), nil
 	}
-	entries := t.many[s]
+	entries := t.many[s].list
 	e := &entries[winnerOf(m.node.Runtime(), entries)]
 	if err := decodeValue(e.val, &v); err != nil {
 		return v, m.typeError(s, e.val, err)
@@ -99,10 +99,15 @@ func (m Map[K, V]) typeError(s uint32, data []byte, err error) error {
 	return typeError[V](m.node.String(), m.state().table.key(s), data, err)
 }
 
-// decode returns the values in a slot of several but one; -1: all of them.
-func (m Map[K, V]) decode(s uint32, but int) ([]V, error) {
+// decode returns the values in a slot of several; with losers, all but the winner.
+func (m Map[K, V]) decode(s uint32, losers bool) ([]V, error) {
+	rt, but := m.node.Runtime(), -1
+	entries := m.state().table.many[s].ordered(rt)
+	if losers {
+		but = winnerOf(rt, entries)
+	}
 	var out []V
-	for i, e := range m.state().table.many[s] {
+	for i, e := range entries {
 		if i == but {
 			continue
 		}
@@ -131,7 +136,7 @@ func (m Map[K, V]) Conflicts(tx runtime.Tx, k K) ([]V, error) {
 	if !ok || t.slots[s].state == slotOne {
 		return nil, nil
 	}
-	return m.decode(s, winnerOf(m.node.Runtime(), t.many[s]))
+	return m.decode(s, true)
 }
 
 // Set writes v under k in place of all values seen there. Errors: ErrValue, or why the map cannot be edited. Cost: O(1).

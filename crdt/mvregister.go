@@ -36,8 +36,9 @@ func (r MVRegister[T]) Values(tx runtime.Tx) ([]T, error) {
 	if err := tx.Err(r.node); err != nil {
 		return nil, err
 	}
-	if c := r.cell(); len(c.entries) > 0 {
-		return decodeEntries[T](r.node, c.entries, -1)
+	var one [1]writeEntry
+	if entries := r.cell().ordered(&one); len(entries) > 0 {
+		return decodeEntries[T](r.node, entries, -1)
 	}
 	return nil, nil
 }
@@ -59,7 +60,7 @@ type MVRegisterEvent[T any] struct {
 // OnChange calls fn after every change of the register from now on; see runtime.Runtime for when. It returns the
 // unsubscribe function. Inside a View it misses nothing after what that reads; inside Transact it panics with runtime.ErrNested.
 func (r MVRegister[T]) OnChange(fn func(MVRegisterEvent[T])) (stop func()) {
-	return r.cell().obs.Add(r.node, func(c rawCellChange) {
+	return runtime.Observe(r.node, func(c rawCellChange) {
 		e := MVRegisterEvent[T]{Meta: c.Meta}
 		e.Values = decodeRaw[T](r.node, c.after, &e.Err)
 		e.Old = decodeRaw[T](r.node, c.before, &e.Err)

@@ -715,6 +715,7 @@ func TestR30RolledBackHandles(t *testing.T) {
 			if top.Notes.Has(tx, note) {
 				t.Error("an object of a rolled-back transaction is there")
 			}
+			mustErr(t, top.Notes.Remove(tx, note), runtime.ErrRolledBack)
 			_, err = top.Subs.Set(tx, "other", withName(tx, "other"))
 			return err
 		})

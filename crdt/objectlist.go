@@ -201,7 +201,8 @@ func (l ObjectList[O]) Restore(tx runtime.Tx, o *O) error {
 	}
 	st.begin()
 	writeDot(w, listRestore, st.dot(e))
-	st.reshelve(e, st.shelved[e].restored(l.node.Runtime(), w.Dot()))
+	st.restore(st.shelf(e), w.Dot())
+	st.reshelve(e)
 	w.Commit(1)
 	return nil
 }

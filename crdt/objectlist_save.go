@@ -22,7 +22,7 @@ import (
 func (st *objectListState) Save(w *runtime.StateWriter) {
 	var shelves []lid
 	for e, s := range st.shelved {
-		if s.once && w.Outside(s.last) || slices.ContainsFunc(s.tokens, w.Outside) {
+		if s.once && w.Outside(s.last) || slices.ContainsFunc(s.tokens.list, func(t token) bool { return w.Outside(t.madeBy()) }) {
 			shelves = append(shelves, e)
 		}
 	}
@@ -51,22 +51,16 @@ func (st *objectListState) Save(w *runtime.StateWriter) {
 
 func (s *shelf) write(w *runtime.StateWriter, e runtime.LocalDot) {
 	w.Dot(e)
-	head := uint64(0)
-	for _, t := range s.tokens {
-		if w.Outside(t) {
-			head += 2
-		}
-	}
+	tokens := slices.DeleteFunc(s.restores(w.Runtime()), func(t runtime.LocalDot) bool { return !w.Outside(t) })
+	head := uint64(len(tokens)) << 1
 	if s.once && w.Outside(s.last) {
 		w.Uvarint(head | 1)
 		w.Dot(s.last)
 	} else {
 		w.Uvarint(head)
 	}
-	for _, t := range s.tokens {
-		if w.Outside(t) {
-			w.Dot(t)
-		}
+	for _, t := range tokens {
+		w.Dot(t)
 	}
 }
 
@@ -87,7 +81,7 @@ func (x *listing) readShelves(r *runtime.StateReader) error {
 			if !r.Listed(t) {
 				r.Fail("restore", runtime.ErrCorrupt)
 			}
-			s.tokens = append(s.tokens, t)
+			s.tokens.add(token(t))
 		}
 		if head == 0 {
 			r.Fail("shelf", runtime.ErrCorrupt)
@@ -190,7 +184,6 @@ func (o *listedObjects) done() error {
 
 // mergeShelves joins the shelves of elements.
 func (st *objectListState) mergeShelves(r *runtime.StateReader, x *listing) error {
-	rt := st.node.Runtime()
 	for i := range x.named {
 		theirs := x.named[i].shelf
 		if theirs == nil {
@@ -203,18 +196,16 @@ func (st *objectListState) mergeShelves(r *runtime.StateReader, x *listing) erro
 		if !st.alive(e) {
 			continue
 		}
-		s := st.shelved[e]
+		s := st.shelf(e)
 		if theirs.once {
-			s = s.archived(rt, theirs.last)
+			st.archive(s, theirs.last)
 		}
-		for _, t := range theirs.tokens {
-			if !r.Known(t) {
-				s = s.restored(rt, t)
+		for _, t := range theirs.tokens.list {
+			if d := t.madeBy(); !r.Known(d) {
+				st.restore(s, d)
 			}
 		}
-		if s != nil {
-			st.reshelve(e, s)
-		}
+		st.reshelve(e)
 	}
 	return nil
 }
@@ -222,13 +213,21 @@ func (st *objectListState) mergeShelves(r *runtime.StateReader, x *listing) erro
 // mergeEnded takes away the restores that the other side has seen ended.
 func (st *objectListState) mergeEnded(r *runtime.StateReader, x *listing) {
 	for e, s := range st.shelved {
-		var theirs []runtime.LocalDot
-		if told := x.find(st.seq.IDOf(e)); told != nil && told.shelf != nil {
-			theirs = told.shelf.tokens
+		var theirs *shelf
+		if told := x.find(st.seq.IDOf(e)); told != nil {
+			theirs = told.shelf
 		}
-		gone := func(t runtime.LocalDot) bool { return !slices.Contains(theirs, t) && r.Deleted(t) }
-		if slices.ContainsFunc(s.tokens, gone) {
-			st.reshelve(e, s.without(gone))
+		var gone []runtime.LocalDot
+		for _, t := range s.tokens.list {
+			if d := t.madeBy(); (theirs == nil || theirs.tokens.find(d) < 0) && r.Deleted(d) {
+				gone = append(gone, d)
+			}
+		}
+		for _, d := range gone {
+			st.end(s, d)
+		}
+		if len(gone) > 0 {
+			st.reshelve(e)
 		}
 	}
 }

@@ -7,15 +7,30 @@ import (
 )
 
 // shelf is what an ObjectList keeps of an element that was archived: an observed-remove set of tokens that show it, of
-// which the first archive took the one that it was inserted with. It is never changed once it is made.
+// which the first archive took the one that it was inserted with.
 type shelf struct {
-	once   bool               // an archive took the first token
-	last   runtime.LocalDot   // the greatest dot of those archives, for deltas
-	tokens []runtime.LocalDot // restores that no archive has seen, ascending
+	once   bool             // an archive took the first token
+	last   runtime.LocalDot // the greatest dot of those archives, for deltas
+	tokens bag[token]       // restores that no archive has seen
 }
 
+// token is the dot of a restore.
+type token runtime.LocalDot
+
+func (t token) madeBy() runtime.LocalDot { return runtime.LocalDot(t) }
+
 // hides reports whether the element is archived.
-func (s *shelf) hides() bool { return s != nil && s.once && len(s.tokens) == 0 }
+func (s *shelf) hides() bool { return s != nil && s.once && len(s.tokens.list) == 0 }
+
+// restores returns the dots of the restores, ascending.
+func (s *shelf) restores(rt *runtime.Runtime) []runtime.LocalDot {
+	var out []runtime.LocalDot
+	for _, t := range s.tokens.list {
+		out = append(out, t.madeBy())
+	}
+	slices.SortFunc(out, rt.CompareDots)
+	return out
+}
 
 // setShelf notes what is kept of a living element, nil for nothing.
 func (p *places) setShelf(e lid, s *shelf) {
@@ -34,43 +49,48 @@ func (p *places) setShelf(e lid, s *shelf) {
 	p.Undo(func() { put(was) })
 }
 
-// reshelve is setShelf for an element that stays alive: it is hidden or shown accordingly.
-func (p *places) reshelve(e lid, s *shelf) {
-	p.setShelf(e, s)
-	if s.hides() {
+// shelf returns what is kept of a living element, to be changed.
+func (p *places) shelf(e lid) *shelf {
+	s := p.shelved[e]
+	if s == nil {
+		s = new(shelf)
+		p.setShelf(e, s)
+	}
+	return s
+}
+
+// archive notes on a shelf that the operation d archived its element.
+func (p *places) archive(s *shelf, d runtime.LocalDot) {
+	once, last := s.once, s.last
+	p.Undo(func() { s.once, s.last = once, last })
+	if !once || p.node.Runtime().CompareDots(d, last) > 0 {
+		s.once, s.last = true, d
+	}
+}
+
+// restore puts the restore d on a shelf.
+func (p *places) restore(s *shelf, d runtime.LocalDot) {
+	if s.tokens.add(token(d)) {
+		p.Undo(func() { s.tokens.removeAt(s.tokens.find(d)) })
+	}
+}
+
+// end takes restore d from a shelf; false if it is not there.
+func (p *places) end(s *shelf, d runtime.LocalDot) bool {
+	i := s.tokens.find(d)
+	if i < 0 {
+		return false
+	}
+	s.tokens.removeAt(i)
+	p.Undo(func() { s.tokens.add(token(d)) })
+	return true
+}
+
+// reshelve hides or shows an element, which stays alive, as its shelf says.
+func (p *places) reshelve(e lid) {
+	if p.shelved[e].hides() {
 		p.hide(p.place(e))
 	} else {
 		p.show(p.place(e))
 	}
-}
-
-// archived returns s with the archive d; s may be nil.
-func (s *shelf) archived(rt *runtime.Runtime, d runtime.LocalDot) *shelf {
-	out := shelf{once: true, last: d}
-	if s != nil {
-		out.tokens = s.tokens
-		if s.once && rt.CompareDots(d, s.last) < 0 {
-			out.last = s.last
-		}
-	}
-	return &out
-}
-
-// restored returns s with the token d; s may be nil.
-func (s *shelf) restored(rt *runtime.Runtime, d runtime.LocalDot) *shelf {
-	var out shelf
-	if s != nil {
-		out = *s
-	}
-	if i, found := slices.BinarySearchFunc(out.tokens, d, rt.CompareDots); !found {
-		out.tokens = slices.Insert(slices.Clone(out.tokens), i, d)
-	}
-	return &out
-}
-
-// without returns s without the tokens for which gone says true.
-func (s *shelf) without(gone func(runtime.LocalDot) bool) *shelf {
-	out := *s
-	out.tokens = slices.DeleteFunc(slices.Clone(s.tokens), gone)
-	return &out
 }

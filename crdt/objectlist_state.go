@@ -143,6 +143,7 @@ func (st *objectListState) drop(e lid) {
 func (st *objectListState) archiveLocal(w *runtime.OpWriter, i, n int) {
 	st.begin()
 	st.take(i, n)
+	var ended []runtime.LocalDot
 	w.Byte(listArchive)
 	w.Uvarint(uint64(len(st.dots)))
 	for k := range st.dots {
@@ -150,29 +151,38 @@ func (st *objectListState) archiveLocal(w *runtime.OpWriter, i, n int) {
 	}
 	for _, e := range st.elems {
 		if s := st.shelved[e]; s != nil {
-			for _, t := range s.tokens {
+			for _, t := range s.restores(st.node.Runtime()) {
 				w.Ref(t)
+				ended = append(ended, t)
 			}
 		}
 	}
-	st.shelveAll(w.Dot(), func(runtime.LocalDot) bool { return true }, w.Removed)
+	st.shelveAll(w.Dot(), ended, w.Removed)
 	w.Commit(1)
 }
 
-// shelveAll archives those of st.elems that are alive by the operation d, which ends the restores that named says.
-func (st *objectListState) shelveAll(d runtime.LocalDot, named func(runtime.LocalDot) bool, removed func(target runtime.LocalDot, n uint64)) {
+// shelveAll archives those of st.elems that are alive by the operation d, which ends these restores.
+func (st *objectListState) shelveAll(d runtime.LocalDot, ended []runtime.LocalDot, removed func(target runtime.LocalDot, n uint64)) {
+	named := make(map[runtime.LocalDot]bool, len(ended))
+	for _, t := range ended {
+		named[t] = true
+	}
 	for _, e := range st.elems {
 		if !st.alive(e) {
 			continue
 		}
-		s := st.shelved[e].archived(st.node.Runtime(), d)
-		st.reshelve(e, s.without(func(t runtime.LocalDot) bool {
-			if named(t) {
+		s := st.shelf(e)
+		st.archive(s, d)
+		gone := ended
+		if len(s.tokens.list) < len(ended) {
+			gone = slices.DeleteFunc(s.restores(st.node.Runtime()), func(t runtime.LocalDot) bool { return !named[t] })
+		}
+		for _, t := range gone {
+			if st.end(s, t) {
 				removed(t, 1)
-				return true
 			}
-			return false
-		}))
+		}
+		st.reshelve(e)
 	}
 }
 
@@ -280,9 +290,9 @@ func (st *objectListState) applyArchive(op *runtime.Op) error {
 	for range n {
 		st.dots = readSpan(op, st.dots)
 	}
-	ended := make(map[runtime.LocalDot]bool)
+	var ended []runtime.LocalDot
 	for op.Len() > 0 {
-		ended[op.Reader.Dot("restore")] = true
+		ended = append(ended, op.Reader.Dot("restore"))
 	}
 	if err := op.Done(); err != nil {
 		return err
@@ -294,7 +304,7 @@ func (st *objectListState) applyArchive(op *runtime.Op) error {
 		return err
 	}
 	st.begin()
-	st.shelveAll(op.Dot, func(t runtime.LocalDot) bool { return ended[t] }, op.Removed)
+	st.shelveAll(op.Dot, ended, op.Removed)
 	return nil
 }
 
@@ -312,7 +322,8 @@ func (st *objectListState) applyRestore(op *runtime.Op, head byte) error {
 	}
 	if st.alive(e) {
 		st.begin()
-		st.reshelve(e, st.shelved[e].restored(st.node.Runtime(), op.Dot))
+		st.restore(st.shelf(e), op.Dot)
+		st.reshelve(e)
 	}
 	return nil
 }
@@ -351,8 +362,8 @@ func (st *objectListState) Commit(c *runtime.Commit) {
 func (st *objectListState) Dots(yield func(d runtime.LocalDot, n uint64)) {
 	st.livingDots(yield)
 	for _, s := range st.shelved {
-		for _, t := range s.tokens {
-			yield(t, 1)
+		for _, t := range s.tokens.list {
+			yield(t.madeBy(), 1)
 		}
 	}
 }

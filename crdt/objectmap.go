@@ -3,6 +3,7 @@ package crdt
 import (
 	"iter"
 	"reflect"
+	"slices"
 
 	"github.com/seed1312cc15/weft/runtime"
 )
@@ -179,7 +180,9 @@ func (m ObjectMap[K, O]) Args(tx runtime.Tx, key K, v any) (bool, error) {
 func (m ObjectMap[K, O]) Conflicts(tx runtime.Tx, key K) []*O {
 	c, _ := m.find(tx, key)
 	var out []*O
-	for _, h := range c.hidden() {
+	hidden := slices.Clone(c.hidden())
+	slices.SortFunc(hidden, func(a, b mapChild) int { return m.node.Runtime().CompareStamps(b.stamp(), a.stamp()) })
+	for _, h := range hidden {
 		if o := BindTo[O](h.node); o != nil {
 			out = append(out, o)
 		}

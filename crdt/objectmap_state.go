@@ -1,6 +1,7 @@
 package crdt
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -26,21 +27,22 @@ const (
 
 // objectMapState is the state of an ObjectMap.
 //
-//  1. children has an entry for each key under which a child is alive, with the greatest stamp of them in front and the
-//     others, if any, in descending order.
+//  1. children has an entry for each key under which a child is alive: the child with the greatest stamp of them. The
+//     others, if any, are in its more.hidden, a heap.
 //  2. Each child is an object that is alive, made by the dot of its set, and this map is its parent. No two are the same.
 //  3. undo is empty between transactions.
+//  4. keys, if it is there, has the key of every child.
 //
 // It is for one goroutine at a time, readers apart.
 type objectMapState struct {
 	node      *runtime.Node
 	children  map[string]mapChild // by encoded key
+	keys      map[runtime.LocalDot]string
 	undo      []mapUndo
 	observers runtime.Observers[mapEvent]
 }
 
-// mapChild is the child that a key shows. It is 24 bytes: what few children have is apart, in more, which is never changed
-// once it is made.
+// mapChild is a child of a map. It is 24 bytes: what few children have is apart, in more.
 type mapChild struct {
 	node    *runtime.Node
 	lamport uint64
@@ -48,13 +50,15 @@ type mapChild struct {
 }
 
 type mapMore struct {
-	args   string     // CBOR, empty: none
-	hidden []mapChild // the losers, the greatest first; themselves without hidden
+	args   string         // CBOR, empty: none
+	hidden *bag[mapChild] // the losers: a heap, the greatest first
 }
 
 type mapUndo struct {
-	key string
-	was mapChild // node nil: there was none
+	key   string
+	child mapChild
+	came  bool          // else it went
+	shown *runtime.Node // under the key before
 }
 
 // mapEvent is an ObjectMapEvent without types.
@@ -78,47 +82,38 @@ func (c mapChild) args() string {
 }
 
 func (c mapChild) hidden() []mapChild {
-	if c.more == nil {
+	if c.more == nil || c.more.hidden == nil {
 		return nil
 	}
-	return c.more.hidden
+	return c.more.hidden.list
 }
 
-func (c mapChild) dot() runtime.LocalDot {
+func (c mapChild) madeBy() runtime.LocalDot {
 	d, _ := c.node.Dot()
 	return d
 }
 
-func (c mapChild) stamp() runtime.Stamp { return runtime.Stamp{Lamport: c.lamport, Dot: c.dot()} }
+func (c mapChild) stamp() runtime.Stamp { return runtime.Stamp{Lamport: c.lamport, Dot: c.madeBy()} }
 
 func (c mapChild) appendDots(dots []runtime.LocalDot) []runtime.LocalDot {
 	if c.node == nil {
 		return dots
 	}
-	dots = append(dots, c.dot())
+	dots = append(dots, c.madeBy())
 	for _, h := range c.hidden() {
-		dots = append(dots, h.dot())
+		dots = append(dots, h.madeBy())
 	}
 	return dots
 }
 
-// with returns the child with other hidden ones.
-func (c mapChild) with(hidden []mapChild) mapChild {
-	args := c.args()
-	c.more = nil
-	if args != "" || len(hidden) > 0 {
+// with returns the child with these hidden ones.
+func (c mapChild) with(hidden *bag[mapChild]) mapChild {
+	if args := c.args(); args != "" || hidden != nil {
 		c.more = &mapMore{args, hidden}
+	} else {
+		c.more = nil
 	}
 	return c
-}
-
-// list returns all children of a key, the greatest stamp first, in a new slice.
-func (c mapChild) list() []mapChild {
-	if c.node == nil {
-		return nil
-	}
-	hidden := c.hidden()
-	return append(append(make([]mapChild, 0, 1+len(hidden)), c.with(nil)), hidden...)
 }
 
 func (st *objectMapState) dotsAt(key string) []runtime.LocalDot {
@@ -129,27 +124,101 @@ func (st *objectMapState) sortedKeys() []string {
 	return slices.Sorted(maps.Keys(st.children))
 }
 
-// put makes list, in descending order of stamps, the children of a key.
-func (st *objectMapState) put(key string, list []mapChild) {
-	st.undo = append(st.undo, mapUndo{key, st.children[key]})
-	if len(list) == 0 {
-		delete(st.children, key)
+// put puts a child under a key: where it shows or among the hidden ones. Cost: O(log h) for h of those.
+func (st *objectMapState) put(key string, c mapChild) {
+	top := st.children[key]
+	st.undo = append(st.undo, mapUndo{key, c, true, top.node})
+	if st.keys != nil {
+		st.keys[c.madeBy()] = key
+	}
+	if top.node == nil {
+		if st.children == nil {
+			st.children = make(map[string]mapChild)
+		}
+		st.children[key] = c
 		return
 	}
-	if st.children == nil {
-		st.children = make(map[string]mapChild)
+	hidden := new(bag[mapChild])
+	if top.more != nil && top.more.hidden != nil {
+		hidden = top.more.hidden
 	}
-	st.children[key] = list[0].with(list[1:])
+	if st.above(c, top) {
+		c, top = top.with(nil), c
+	}
+	hidden.add(c)
+	st.up(hidden, len(hidden.list)-1)
+	st.children[key] = top.with(hidden)
 }
 
-// insert puts c into list where its stamp belongs.
-func (st *objectMapState) insert(list []mapChild, c mapChild) []mapChild {
-	rt := st.node.Runtime()
-	i := 0
-	for i < len(list) && rt.CompareStamps(list[i].stamp(), c.stamp()) > 0 {
-		i++
+// take takes the child that d made from under a key; false if it is not there.
+func (st *objectMapState) take(key string, d runtime.LocalDot) (c mapChild, ok bool) {
+	top := st.children[key]
+	if top.node == nil {
+		return c, false
 	}
-	return slices.Insert(list, i, c)
+	hidden := (*bag[mapChild])(nil)
+	if top.more != nil {
+		hidden = top.more.hidden
+	}
+	next := top
+	if top.madeBy() == d {
+		c = top.with(nil)
+		if hidden == nil {
+			delete(st.children, key)
+			next.node = nil
+		} else {
+			next = st.pop(hidden, 0)
+		}
+	} else if hidden == nil {
+		return c, false
+	} else if i := hidden.find(d); i >= 0 {
+		c = st.pop(hidden, i)
+	} else {
+		return c, false
+	}
+	if next.node != nil {
+		if hidden != nil && len(hidden.list) == 0 {
+			hidden = nil
+		}
+		st.children[key] = next.with(hidden)
+	}
+	delete(st.keys, d)
+	st.undo = append(st.undo, mapUndo{key, c, false, top.node})
+	return c, true
+}
+
+func (st *objectMapState) above(a, b mapChild) bool {
+	return st.node.Runtime().CompareStamps(a.stamp(), b.stamp()) > 0
+}
+
+// up moves place i of a heap up to where it belongs.
+func (st *objectMapState) up(h *bag[mapChild], i int) {
+	for i > 0 && st.above(h.list[i], h.list[(i-1)/2]) {
+		h.swap(i, (i-1)/2)
+		h.steps++
+		i = (i - 1) / 2
+	}
+}
+
+// pop takes place i out of a heap.
+func (st *objectMapState) pop(h *bag[mapChild], i int) mapChild {
+	c := h.removeAt(i)
+	if i >= len(h.list) {
+		return c
+	}
+	st.up(h, i)
+	for {
+		k := 2*i + 1
+		if k+1 < len(h.list) && st.above(h.list[k+1], h.list[k]) {
+			k++
+		}
+		if k >= len(h.list) || !st.above(h.list[k], h.list[i]) {
+			return c
+		}
+		h.swap(i, k)
+		h.steps++
+		i = k
+	}
 }
 
 // Apply integrates one operation.
@@ -192,54 +261,97 @@ func (st *objectMapState) Apply(op *runtime.Op) error {
 			return err
 		}
 	}
-	st.change(op, string(key), made, string(args), gone)
+	st.removeAt(op, string(key), gone)
+	if made != nil {
+		c := mapChild{node: made, lamport: op.Lamport}
+		if args != nil {
+			c.more = &mapMore{args: string(args)}
+		}
+		st.put(string(key), c)
+	}
 	return nil
 }
 
-// change removes the children of a key that are named, and adds made, if there is one.
-func (st *objectMapState) change(op *runtime.Op, key string, made *runtime.Node, args string, gone []dotRun) {
-	was := st.children[key]
-	if made == nil && was.node == nil {
+// removeAt drops those children of a key that are named.
+func (st *objectMapState) removeAt(op *runtime.Op, key string, gone []dotRun) {
+	top := st.children[key]
+	if len(gone) == 0 || top.node == nil {
 		return
 	}
-	rest := was.list()
-	if len(gone) > 0 {
-		rest = st.remove(op, rest, gone)
+	var few [4]runtime.LocalDot
+	dots := few[:0]
+	if d := top.madeBy(); inRuns(gone, d) {
+		dots = append(dots, d)
 	}
-	if made != nil {
-		c := mapChild{node: made, lamport: op.Lamport}
-		if args != "" {
-			c.more = &mapMore{args: args}
-		}
-		rest = st.insert(rest, c)
-	} else if len(rest) == 1+len(was.hidden()) {
-		return
+	if len(top.hidden()) > 0 {
+		dots = top.more.hidden.named(gone, dots)
 	}
-	st.put(key, rest)
+	slices.SortFunc(dots, st.node.Runtime().CompareDots)
+	for _, d := range dots {
+		st.remove(op, key, d)
+	}
 }
 
-// remove drops those of list that are named and returns the others.
-func (st *objectMapState) remove(op *runtime.Op, list []mapChild, gone []dotRun) []mapChild {
-	return slices.DeleteFunc(list, func(c mapChild) bool {
-		if !inRuns(gone, c.dot()) {
-			return false
-		}
-		op.Removed(c.dot(), 1)
+// remove drops the child that d made.
+func (st *objectMapState) remove(op *runtime.Op, key string, d runtime.LocalDot) {
+	if c, ok := st.take(key, d); ok {
+		op.Removed(d, 1)
 		st.node.Drop(c.node)
-		return true
-	})
+	}
 }
 
+// clear drops the children that are named. The first time it may look at each; if that was for little, an index by dot is
+// kept from then on.
 func (st *objectMapState) clear(op *runtime.Op, gone []dotRun) {
-	var hit []string
-	for key, c := range st.children {
-		if inRuns(gone, c.dot()) || slices.ContainsFunc(c.hidden(), func(h mapChild) bool { return inRuns(gone, h.dot()) }) {
-			hit = append(hit, key)
+	n := uint64(len(st.children))
+	if st.keys == nil {
+		var hit []dotKey
+		st.each(func(key string, c mapChild) bool {
+			if d := c.madeBy(); inRuns(gone, d) {
+				hit = append(hit, dotKey{d, key})
+			}
+			return true
+		})
+		st.removeAll(op, hit)
+		if uint64(len(hit)) < n/8 {
+			st.keys = make(map[runtime.LocalDot]string, len(st.children))
+			st.each(func(key string, c mapChild) bool { st.keys[c.madeBy()] = key; return true })
+		}
+		return
+	}
+	var hit []dotKey
+	if covered(gone) < uint64(len(st.keys)) {
+		for _, r := range gone {
+			for seq := r.lo; seq <= r.hi; seq++ {
+				d := runtime.LocalDot{Rep: r.rep, Seq: seq}
+				if key, ok := st.keys[d]; ok {
+					hit = append(hit, dotKey{d, key})
+				}
+			}
+		}
+	} else {
+		for d, key := range st.keys {
+			if inRuns(gone, d) {
+				hit = append(hit, dotKey{d, key})
+			}
 		}
 	}
-	slices.Sort(hit) // so that the deletion record does not depend on the map's order
-	for _, key := range hit {
-		st.put(key, st.remove(op, st.children[key].list(), gone))
+	st.removeAll(op, hit)
+}
+
+type dotKey struct {
+	dot runtime.LocalDot
+	key string
+}
+
+// removeAll drops children in an order that does not depend on that of a map, for the deletion record.
+func (st *objectMapState) removeAll(op *runtime.Op, hit []dotKey) {
+	rt := st.node.Runtime()
+	slices.SortFunc(hit, func(a, b dotKey) int {
+		return cmp.Or(strings.Compare(a.key, b.key), rt.CompareDots(a.dot, b.dot))
+	})
+	for _, x := range hit {
+		st.remove(op, x.key, x.dot)
 	}
 }
 
@@ -264,7 +376,7 @@ func (st *objectMapState) each(yield func(key string, c mapChild) bool) {
 func (st *objectMapState) Save(w *runtime.StateWriter) {
 	list := make([]madeChild, 0, len(st.children))
 	st.each(func(key string, c mapChild) bool {
-		if d := c.dot(); w.Outside(d) {
+		if d := c.madeBy(); w.Outside(d) {
 			list = append(list, madeChild{c.node, d, c.lamport, key, c.args(), ""})
 		}
 		return true
@@ -274,7 +386,7 @@ func (st *objectMapState) Save(w *runtime.StateWriter) {
 
 // Dots yields the dots of the children.
 func (st *objectMapState) Dots(yield func(runtime.LocalDot, uint64)) {
-	st.each(func(_ string, c mapChild) bool { yield(c.dot(), 1); return true })
+	st.each(func(_ string, c mapChild) bool { yield(c.madeBy(), 1); return true })
 }
 
 // Children yields the children, hidden ones included.
@@ -311,44 +423,33 @@ func (st *objectMapState) Merge(r *runtime.StateReader) error {
 		if args != nil {
 			child.more = &mapMore{args: string(args)}
 		}
-		st.add(string(key), child)
+		st.put(string(key), child)
 		return nil
 	})
 	if err != nil || listed == nil {
 		return err
 	}
-	for key, c := range st.children {
-		gone := func(c mapChild) bool { return !listed[c.dot()] && r.Deleted(c.dot()) }
-		if !gone(c) && !slices.ContainsFunc(c.hidden(), gone) {
-			continue
+	var gone []dotKey
+	st.each(func(key string, c mapChild) bool {
+		if d := c.madeBy(); !listed[d] && r.Deleted(d) {
+			gone = append(gone, dotKey{d, key})
 		}
-		st.put(key, slices.DeleteFunc(c.list(), func(c mapChild) bool {
-			if gone(c) {
-				st.node.Drop(c.node)
-				return true
-			}
-			return false
-		}))
+		return true
+	})
+	for _, x := range gone {
+		c, _ := st.take(x.key, x.dot)
+		st.node.Drop(c.node)
 	}
 	return nil
 }
 
-// add puts a child under a key.
-func (st *objectMapState) add(key string, c mapChild) {
-	if was := st.children[key]; was.node != nil {
-		st.put(key, st.insert(was.list(), c))
-		return
-	}
-	st.put(key, []mapChild{c})
-}
-
 // Rollback undoes the open transaction.
 func (st *objectMapState) Rollback() {
-	for _, u := range slices.Backward(st.undo) {
-		if u.was.node == nil {
-			delete(st.children, u.key)
+	for i := len(st.undo) - 1; i >= 0; i-- {
+		if u := st.undo[i]; u.came {
+			st.take(u.key, u.child.madeBy())
 		} else {
-			st.children[u.key] = u.was
+			st.put(u.key, u.child)
 		}
 	}
 	st.forget()
@@ -381,8 +482,8 @@ func (st *objectMapState) changes() []mapChange {
 			continue
 		}
 		seen[u.key] = true
-		if now := st.children[u.key].node; now != u.was.node {
-			out = append(out, mapChange{u.key, u.was.node, now})
+		if now := st.children[u.key].node; now != u.shown {
+			out = append(out, mapChange{u.key, u.shown, now})
 		}
 	}
 	slices.SortFunc(out, func(a, b mapChange) int { return strings.Compare(a.key, b.key) })
@@ -411,19 +512,35 @@ func exportChild(x *runtime.Exporter, n *runtime.Node, args string) any {
 func (st *objectMapState) Check() error {
 	rt := st.node.Runtime()
 	seen := make(map[runtime.LocalDot]bool)
+	n := 0
 	for key, c := range st.children {
-		list := c.list()
 		if c.node == nil {
 			return fmt.Errorf("invariant 1: key %x has no child", key)
 		}
+		list := c.hidden()
+		if c.more != nil && c.more.hidden != nil && (len(list) == 0 || !c.more.hidden.check()) {
+			return fmt.Errorf("invariant 1: the hidden children of key %x", key)
+		}
 		for i, x := range list {
-			if i > 0 && rt.CompareStamps(list[i-1].stamp(), x.stamp()) <= 0 || i > 0 && x.hidden() != nil {
+			above := c
+			if i > 0 {
+				above = list[(i-1)/2]
+			}
+			if rt.CompareStamps(above.stamp(), x.stamp()) <= 0 || x.hidden() != nil {
 				return fmt.Errorf("invariant 1: children of key %x are not in order", key)
 			}
-			if err := checkChild(st.node, x.node, x.dot(), seen); err != nil {
+		}
+		for _, x := range append([]mapChild{c}, list...) {
+			if err := checkChild(st.node, x.node, x.madeBy(), seen); err != nil {
 				return fmt.Errorf("invariant 2: key %x: %w", key, err)
 			}
+			if n++; st.keys != nil && st.keys[x.madeBy()] != key {
+				return fmt.Errorf("invariant 4: a child under key %x", key)
+			}
 		}
+	}
+	if st.keys != nil && len(st.keys) != n {
+		return fmt.Errorf("invariant 4: %d keys of %d children", len(st.keys), n)
 	}
 	if len(st.undo) != 0 {
 		return fmt.Errorf("invariant 3: %d notes", len(st.undo))

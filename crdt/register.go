@@ -68,19 +68,24 @@ func (r Register[T]) Get(tx runtime.Tx) (v T, ok bool, err error) {
 		return v, false, err
 	}
 	c := r.cell()
-	if r.policy != nil && len(c.entries) > 1 {
-		all, err := decodeEntries[T](r.node, c.entries, -1)
+	if r.policy != nil && c.len() > 1 {
+		all, err := decodeEntries[T](r.node, c.ordered(nil), -1)
 		if err != nil {
 			return v, false, err
 		}
 		return r.policy(all), true, nil
 	}
-	i := winnerOf(r.node.Runtime(), c.entries)
-	if i < 0 {
+	switch {
+	case c.len() == 0:
 		return v, false, nil
+	case len(c.one) > 1:
+		_, val := c.unpack()
+		err = decodeValue(val, &v)
+	default:
+		err = decodeValue(c.winner(), &v)
 	}
-	if err := decodeValue(c.entries[i].val, &v); err != nil {
-		return v, false, typeError[T](r.node.String(), nil, c.entries[i].val, err)
+	if err != nil {
+		return v, false, typeError[T](r.node.String(), nil, c.winner(), err)
 	}
 	return v, true, nil
 }
@@ -92,10 +97,11 @@ func (r Register[T]) Conflicts(tx runtime.Tx) ([]T, error) {
 		return nil, err
 	}
 	c := r.cell()
-	if len(c.entries) < 2 {
+	if c.len() < 2 {
 		return nil, nil
 	}
-	return decodeEntries[T](r.node, c.entries, winnerOf(r.node.Runtime(), c.entries))
+	entries := c.ordered(nil)
+	return decodeEntries[T](r.node, entries, winnerOf(r.node.Runtime(), entries))
 }
 
 // Set writes v in place of all values seen. Errors: ErrValue, or why the register cannot be edited.
@@ -114,14 +120,14 @@ func setCell[T any](tx runtime.Tx, n *runtime.Node, v *T) error {
 	if err != nil {
 		return err
 	}
-	return n.Object().(*cellState).write(tx, val)
+	return n.Object().(*cellState).write(tx, n, val)
 }
 
 func clearCell(tx runtime.Tx, n *runtime.Node) error {
 	if err := tx.Writable(n); err != nil {
 		return err
 	}
-	return n.Object().(*cellState).erase(tx)
+	return n.Object().(*cellState).erase(tx, n)
 }
 
 // decodeEntries decodes the values of all entries but one; -1: of all.
@@ -154,7 +160,7 @@ type RegisterEvent[T any] struct {
 // OnChange calls fn after every change of the register from now on; see runtime.Runtime for when. It returns the
 // unsubscribe function. Inside a View it misses nothing after what that reads; inside Transact it panics with runtime.ErrNested.
 func (r Register[T]) OnChange(fn func(RegisterEvent[T])) (stop func()) {
-	return r.cell().obs.Add(r.node, func(c rawCellChange) {
+	return runtime.Observe(r.node, func(c rawCellChange) {
 		e := RegisterEvent[T]{Meta: c.Meta}
 		name := shortName(r.node)
 		var err error

@@ -116,6 +116,7 @@ func TestTextErrorsChangeNothing(t *testing.T) {
 		"replacement not UTF-8":    {func(tx runtime.Tx) error { return text.Replace(tx, "\xff") }, crdt.ErrText},
 		"inside a pair":            {func(tx runtime.Tx) error { return text.In(crdt.UTF16).Insert(tx, 2, "x") }, crdt.ErrInside},
 		"inside a character":       {func(tx runtime.Tx) error { return text.In(crdt.Bytes).Delete(tx, 1, 2) }, crdt.ErrInside},
+		"ends inside":              {func(tx runtime.Tx) error { return text.In(crdt.UTF16).Delete(tx, 0, 2) }, crdt.ErrInside},
 		"beyond in bytes":          {func(tx runtime.Tx) error { return text.In(crdt.Bytes).Delete(tx, 1, 6) }, runtime.ErrRange},
 		"unbound":                  {func(tx runtime.Tx) error { return crdt.Text{}.Insert(tx, 0, "x") }, runtime.ErrUnbound},
 	}
@@ -359,4 +360,19 @@ func TestTextNonsense(t *testing.T) {
 			t.Errorf("%s: changed the document: %s", name, got)
 		}
 	}
+}
+
+func TestTextUnitsAreThree(t *testing.T) {
+	rt, text := newText(t, 1)
+	do(t, rt, func(tx runtime.Tx) error { return text.Insert(tx, 0, "a🚀c") })
+	err := rt.Transact(func(tx runtime.Tx) error { return text.In(crdt.UTF16).Delete(tx, 0, 2) })
+	if want := "Text.Delete: crdt: the index is inside of a code point: index 2 in UTF-16 units"; err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+	defer func() {
+		if v := fmt.Sprint(recover()); !strings.Contains(v, "Unit(3) is no unit of a text") {
+			t.Error(v)
+		}
+	}()
+	text.In(crdt.Bytes + 1)
 }

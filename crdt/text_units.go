@@ -1,7 +1,7 @@
 package crdt
 
 import (
-	"errors"
+	"fmt"
 
 	"github.com/seed1312cc15/weft/internal/sequence"
 	"github.com/seed1312cc15/weft/runtime"
@@ -15,8 +15,13 @@ type TextView struct {
 	unit Unit
 }
 
-// In returns the text with indexes in unit u, which must be one of the units named here.
-func (t Text) In(u Unit) TextView { return TextView{t, u} }
+// In returns the text with indexes in unit u: CodePoints, UTF16 or Bytes. It panics if u is none of them.
+func (t Text) In(u Unit) TextView {
+	if u > Bytes {
+		panic(fmt.Sprintf("crdt: Unit(%d) is no unit of a text: use CodePoints, UTF16 or Bytes", uint8(u)))
+	}
+	return TextView{t, u}
+}
 
 // Text returns the text with indexes in code points.
 func (v TextView) Text() Text { return v.text }
@@ -105,10 +110,11 @@ func (v TextView) points(op string, i, n int) (int, int, error) {
 	from, err := seq.Convert(i, unit, sequence.CodePoints)
 	to := from
 	if err == nil && n > 0 {
-		to, err = seq.Convert(i+n, unit, sequence.CodePoints)
+		i += n
+		to, err = seq.Convert(i, unit, sequence.CodePoints)
 	}
 	if err != nil {
-		return 0, 0, errors.Join(ErrInside, rangeError(op, i, n, seq.Len(unit), v.unit.String()))
+		return 0, 0, fmt.Errorf("%s: %w: index %d in %v", op, ErrInside, i, v.unit)
 	}
 	return from, to - from, nil
 }

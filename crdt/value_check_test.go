@@ -60,10 +60,12 @@ func TestCheckOfCells(t *testing.T) {
 	surgeon(t, func(t testing.TB) *cellState {
 		return stateOf[*cellState](t, kindFlagDW, func(n *runtime.Node) func(runtime.Tx) error { return DisableWinsFlag{n}.Enable })
 	}, map[string]func(*cellState){
-		"invariant 1":   func(c *cellState) { c.entries[0], c.entries[1] = c.entries[1], c.entries[0] },
-		"invariant 2":   func(c *cellState) { c.entries[0].val = nil },
-		"is no bool":    func(c *cellState) { c.entries[0].val = []byte{1} },
-		"was left open": func(c *cellState) { c.change() },
+		"invariant 1":   func(c *cellState) { c.more.many.list[0] = c.more.many.list[1] },
+		"in place":      func(c *cellState) { c.pack(c.more.many.list[0]) },
+		"invariant 2":   func(c *cellState) { c.more.many.list[0].val = nil },
+		"is no bool":    func(c *cellState) { c.more.many.list[0].val = []byte{1} },
+		"invariant 3":   func(c *cellState) { c.more.on-- },
+		"was left open": func(c *cellState) { c.begin(c.more.node) },
 	})
 }
 
@@ -73,10 +75,11 @@ func TestCheckOfCounters(t *testing.T) {
 			return func(tx runtime.Tx) error { return Counter{n}.Add(tx, 1) }
 		})
 	}, map[string]func(*counterState){
-		"invariant 1":   func(c *counterState) { c.rows[0], c.rows[1] = c.rows[1], c.rows[0] },
-		"invariant 1: ": func(c *counterState) { c.rows[0].end = 0 },
-		"invariant 2":   func(c *counterState) { c.sum.lo++ },
-		"was left open": func(c *counterState) { c.row(0) },
+		"in place":      func(c *counterState) { c.end = 1 },
+		"invariant 1: ": func(c *counterState) { c.more.rows[0].end = 0 },
+		"invariant 2":   func(c *counterState) { c.more.sum.lo++ },
+		"invariant 3":   func(c *counterState) { c.more.at = map[runtime.Rep]int32{} },
+		"was left open": func(c *counterState) { c.begin() },
 	})
 }
 
@@ -98,8 +101,8 @@ func TestCheckOfKeyed(t *testing.T) {
 	}, map[string]func(*keyedState){
 		"claim 1: the key":   func(k *keyedState) { clear(k.table.index[:20]) },
 		"claim 1: 15 keys":   func(k *keyedState) { k.table.entries++ },
-		"claim 2: slot":      func(k *keyedState) { list := someMany(k); list[0], list[1] = list[1], list[0] },
-		"entries aside":      func(k *keyedState) { clear(k.table.many) },
+		"claim 2: slot":      func(k *keyedState) { list := someMany(k); list[0] = list[1] },
+		"entries aside, or":  func(k *keyedState) { clear(k.table.many) },
 		"claim 2: ":          func(k *keyedState) { k.table.data.dead++ },
 		"claim 3":            func(k *keyedState) { k.table.index = nil },
 		"claim 4: key":       func(k *keyedState) { o := k.table.sorted(); o[0], o[1] = o[1], o[0] },
@@ -113,8 +116,8 @@ func TestCheckOfKeyed(t *testing.T) {
 }
 
 func someMany(k *keyedState) []writeEntry {
-	for _, list := range k.table.many {
-		return list
+	for _, b := range k.table.many {
+		return b.list
 	}
 	return nil
 }

@@ -454,7 +454,7 @@ func applyDelta(delta reflect.Value, before []*watched, watch func(reflect.Value
 	return append(after, before...)
 }
 
-// lazyKeys are the keys of a LazyMap that the kit uses: what exists implicitly cannot be found by events.
+// lazyKeys are the keys of a LazyMap that the kit uses, present or not.
 func lazyKeys(t reflect.Type) (out []reflect.Value) {
 	m, _ := t.MethodByName("At")
 	for i := range 3 {

@@ -419,13 +419,17 @@ func (c *Client) Open(rt *runtime.Runtime, document string, o *DocumentOptions) 
 		c.forget(d)
 		return nil, err
 	}
+	d.watch()
 	c.mu.Lock()
 	d.ready = true
-	conn := c.conn
+	conn, status := c.conn, c.status
 	if !c.online {
 		conn = nil
 	}
 	c.mu.Unlock()
+	if status.Status == Stopped {
+		d.stopped(status.Err)
+	}
 	if conn != nil {
 		conn.Do(func(m *Mux) { d.open(conn, m) })
 	}

@@ -46,6 +46,7 @@ type Document struct {
 	keeper  *Keeper
 	status  Status
 	err     error
+	final   bool  // Stopped by the server's refusal, or closed: another connection does not change that
 	conn    *Conn // of session
 	session *Session
 	level   Level // of the server's acknowledgements, when it said so last
@@ -56,6 +57,7 @@ type Document struct {
 	pauses  int
 	retry   func() bool // stops the timer
 	closed  bool
+	unwatch func() // ends the handler of replica changes
 	waiting int
 	looking bool          // a timer runs
 	changed chan struct{} // closed at the next change, if somebody waits
@@ -137,7 +139,7 @@ func (d *Document) Keeper() *Keeper {
 }
 
 // Status returns where the document stands, and why it is not Online: a *RefusedError if the server does not want it, or
-// what Client.Status says.
+// what Client.Status says: Stopped with the client, too, until Client.Reconnect brings it back.
 func (d *Document) Status() (Status, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -150,7 +152,7 @@ func (d *Document) open(conn *Conn, m *Mux) {
 	ready := d.ready
 	d.c.mu.Unlock()
 	d.mu.Lock()
-	skip := !ready || d.closed || d.status == Stopped || d.session != nil
+	skip := !ready || d.closed || d.final || d.session != nil
 	d.mu.Unlock()
 	if skip {
 		return // Open opens it when it is ready
@@ -187,6 +189,54 @@ func (d *Document) update(u runtime.Update) {
 	}
 }
 
+// watch begins to follow the runtime's replica ID.
+func (d *Document) watch() {
+	stop := d.rt.OnReplicaChange(d.replica)
+	d.ephemeral.SetOwn(d.rt.Replica())
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.unwatch = stop; d.closed {
+		stop()
+	}
+}
+
+// stopped tells a document that was just opened that the client does not dial.
+func (d *Document) stopped(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.status == Connecting && d.session == nil {
+		d.status, d.err = Stopped, err
+	}
+}
+
+// replica hears that the runtime has taken another replica ID: presence moves along, and the document is opened anew, since a
+// server believes what a peer shows of the replica alone that it opened as.
+func (d *Document) replica(c runtime.ReplicaChange) {
+	d.ephemeral.SetOwn(c.New)
+	d.mu.Lock()
+	conn, s := d.conn, d.session
+	d.mu.Unlock()
+	if s == nil {
+		return
+	}
+	conn.Do(func(m *Mux) {
+		d.mu.Lock()
+		same := d.session == s
+		if same {
+			d.leave()
+		}
+		d.mu.Unlock()
+		if !same {
+			return
+		}
+		s.Close()
+		if f, ok := s.Next(); ok {
+			m.queue(f)
+		}
+		d.open(conn, m)
+	})
+}
+
 // leave forgets the session; mu is held.
 func (d *Document) leave() {
 	d.ledger.end()
@@ -205,18 +255,14 @@ func (d *Document) wake() {
 func (d *Document) lost(why StatusChanged) {
 	d.mu.Lock()
 	d.leave()
-	stopped := d.status == Stopped // refused, or closed
-	if !stopped {
+	final := d.final
+	if !final {
 		d.status, d.err = why.Status, why.Err
-		if why.Status == Stopped {
-			d.status = Offline // Reconnect may bring it back
-		}
 	}
-	status := d.status
 	d.wake()
 	d.mu.Unlock()
-	if !stopped {
-		d.emit(StatusChanged{Document: d.name, Status: status, Err: why.Err, Retry: why.Retry})
+	if !final {
+		d.emit(StatusChanged{Document: d.name, Status: why.Status, Err: why.Err, Retry: why.Retry})
 	}
 }
 
@@ -288,7 +334,7 @@ func (d *Document) refused(r *RefusedError) *StatusChanged {
 	d.leave()
 	d.err = r
 	if !r.Code.Transient() && r.Code != CodeTimeout {
-		d.status = Stopped
+		d.status, d.final = Stopped, true
 		return &StatusChanged{Document: d.name, Status: Stopped, Err: r}
 	}
 	d.status = Offline
@@ -301,9 +347,9 @@ func (d *Document) refused(r *RefusedError) *StatusChanged {
 // Reopen opens the document again after it was refused for good: when something has changed.
 func (d *Document) Reopen() {
 	d.mu.Lock()
-	again := d.status == Stopped && !d.closed
+	again := d.final && !d.closed
 	if again {
-		d.status, d.err = Connecting, nil
+		d.status, d.err, d.final = Connecting, nil, false
 		d.wake()
 	}
 	d.mu.Unlock()
@@ -330,7 +376,10 @@ func (d *Document) Close() error {
 	d.leave()
 	keeper := d.keeper
 	d.keeper = nil
-	d.closed, d.status, d.err = true, Stopped, ErrClosed
+	d.closed, d.status, d.err, d.final = true, Stopped, ErrClosed, true
+	if d.unwatch != nil {
+		d.unwatch()
+	}
 	if d.retry != nil {
 		d.retry()
 	}
@@ -400,7 +449,7 @@ func (d *Document) wait(ctx context.Context, is func() (bool, error)) error {
 		done, err := is()
 		switch {
 		case done || err != nil:
-		case d.status == Stopped:
+		case d.final:
 			err = d.err
 		case clientErr != nil:
 			err = clientErr

@@ -61,9 +61,8 @@ func (l *ledger) confirm() bool {
 	if s == nil {
 		return false
 	}
-	if s.told != nil { // now, and not with the next frame, which tells nobody
-		s.out.compare(s.rt, s.told)
-		s.told = nil
+	if s.told != nil { // now, and not with the next frame
+		s.compareTold()
 	}
 	unsaved, ok := s.out.exact()
 	if !ok {

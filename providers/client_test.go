@@ -69,6 +69,8 @@ type acceptor struct {
 	refuse   func(document string) *providers.RefusedError // of an open
 	readOnly bool
 	silent   bool // never answers a hello
+
+	ephemeral *providers.Ephemeral // of all documents
 }
 
 func newAcceptor(t testing.TB) *acceptor {
@@ -138,7 +140,7 @@ func (a *acceptor) handle(c *providers.Conn, e providers.Event) {
 			}
 		}
 		doc, keeper := a.document(e.Document)
-		o := &providers.Options{ReadOnly: readOnly, FirstHop: true}
+		o := &providers.Options{ReadOnly: readOnly, FirstHop: true, Ephemeral: a.ephemeral}
 		if keeper != nil {
 			if o.Durable = keeper.Durable; !a.plain {
 				o.Log = keeper.Log()
@@ -411,6 +413,17 @@ func TestClientEnds(t *testing.T) {
 						if s, _ := cl.Status(); s != providers.Stopped {
 							t.Error("it goes on by itself")
 						}
+						if s, err := d.Status(); s != providers.Stopped || !errors.As(err, &end) || end.Code != c.code {
+							t.Errorf("the document of a stopped client: %v, %v", s, err)
+						}
+						late, err := cl.Open(newReplica(t).rt, "late", nil)
+						if err != nil {
+							t.Fatal(err)
+						}
+						if s, err := late.Status(); s != providers.Stopped || !errors.As(err, &end) {
+							t.Errorf("a document of a stopped client: %v, %v", s, err)
+						}
+						defer func() { within(t, time.Minute, "late is synced", late.Synced) }()
 						cl.Reconnect()
 						synctest.Wait()
 					}

@@ -176,8 +176,7 @@ func TestPeerThatDoesNotRead(t *testing.T) {
 func TestHandlersMayEdit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := newNode(t, 1, runtime.Options{}), newNode(t, 2, runtime.Options{})
-		var x *conns
-		x = run(t, t.Context(), [2]func(*providers.Conn, providers.Event){
+		x := run(t, t.Context(), [2]func(*providers.Conn, providers.Event){
 			func(c *providers.Conn, e providers.Event) {
 				if _, ok := e.(providers.Admitted); ok {
 					c.Do(func(m *providers.Mux) { m.Open(a.rt, "doc", nil) })

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed1312cc15/weft/vclock"
@@ -15,7 +16,7 @@ type EphemeralOptions struct {
 	// Own is whose presence this side may set: its replica ID.
 	Own vclock.Replica
 	// OwnKeysOnly takes from a peer only the presence of the replica that it opened the document with, and its casts. For
-	// servers: nobody can speak for others. Default: what others relay is taken too.
+	// servers: nobody can speak for others but with Options.Relays. Default: what others relay is taken too.
 	OwnKeysOnly bool
 	// ValueBytes bounds a presence value or a cast; default and most 4 KiB.
 	ValueBytes int
@@ -25,6 +26,10 @@ type EphemeralOptions struct {
 	Entries int
 	// TTL is how long own presence outlives the last sign of this side; default 30 s. It is repeated at half of it.
 	TTL time.Duration
+	// Alarm is told when Tick is to be called next, whenever that changes, by whoever owns the document on a server: many sessions
+	// need not wake for what one call does. It is called with locks held, must not block, and must not call the Ephemeral.
+	// Default: sessions call Tick from theirs.
+	Alarm func(at time.Time)
 	// Now reads the clock; default time.Now.
 	Now func() time.Time
 }
@@ -58,7 +63,10 @@ type Cast struct {
 //
 //  1. Of each replica the value with the greatest counter stands. A value leaves when its replica says so, or its TTL ends
 //     without a sign.
-//  2. What waits for a peer is a set of replicas, whose latest values are sent, and at most 64 casts.
+//  2. What goes out is the same for all peers, encoded once: at most every 50 ms, up to 64 values that have changed get the next
+//     numbers. A peer gets those beyond the number that it has got to, but not what it brought itself; one that is behind gets the
+//     latest values only.
+//  3. What waits for a peer is this number and at most 64 casts.
 //
 // Safe for concurrent use. Handlers run after its lock is released, in the goroutine that caused them.
 type Ephemeral struct {
@@ -71,7 +79,12 @@ type Ephemeral struct {
 	casts    map[vclock.Replica]*castState
 	counter  uint64
 	dropped  uint64
-	next     time.Time // nothing is to be done before; zero: nothing at all
+	next     time.Time        // nothing is to be done before; zero: nothing at all
+	alarmed  time.Time        // what Alarm was told
+	queue    []vclock.Replica // whose values have changed since they had a number, in this order
+	seq      atomic.Uint64    // the last number of a value
+	numbered time.Time        // when numbers were given last
+	runs     map[uint64]*presenceRun
 	handlers struct {
 		presence map[*func(Presence)]bool
 		cast     map[*func(Cast)]bool
@@ -89,6 +102,8 @@ type presence struct {
 	held   *presence
 	shown  time.Time
 	origin *ephemeralBox
+	seq    uint64 // 0: it has had none
+	queued bool
 }
 
 type ownPresence struct {
@@ -152,9 +167,18 @@ func (e *Ephemeral) Set(value []byte) error {
 	e.own = ownPresence{value != nil, now.Add(e.opt.TTL / 2)}
 	e.next = earliest(e.next, e.own.refresh)
 	told := e.put(e.opt.Own, p, nil, now)
-	e.mu.Unlock()
+	e.unlock()
 	e.tell(told)
 	return nil
+}
+
+// unlock ends what may have changed when there is something to do next.
+func (e *Ephemeral) unlock() {
+	if e.opt.Alarm != nil && e.next != e.alarmed {
+		e.alarmed = e.next
+		e.opt.Alarm(e.next)
+	}
+	e.mu.Unlock()
 }
 
 // Values returns what is shown now, own included, sorted by replica.
@@ -211,8 +235,9 @@ func (e *Ephemeral) Cast(topic string, value []byte, echo bool) error {
 	now := e.opt.Now()
 	e.mu.Lock()
 	e.counter++
-	f := castFrame{From: e.opt.Own[:], Counter: e.counter, Topic: topic, Value: append([]byte{}, value...)}
-	if !e.admit(e.opt.Own, e.counter, now) {
+	own := e.opt.Own
+	f := castFrame{From: own[:], Counter: e.counter, Topic: topic, Value: value}
+	if !e.admit(own, e.counter, now) {
 		e.mu.Unlock()
 		return fmt.Errorf("%w: more than %d casts a second", ErrLimit, e.opt.PerSecond)
 	}
@@ -222,7 +247,7 @@ func (e *Ephemeral) Cast(topic string, value []byte, echo bool) error {
 		w()
 	}
 	if echo {
-		e.tellCast(Cast{e.opt.Own, topic, f.Value, nil})
+		e.tellCast(Cast{own, topic, append([]byte{}, value...), nil})
 	}
 	return nil
 }
@@ -237,13 +262,16 @@ func (e *Ephemeral) tell(t told) {
 	for _, w := range t.wake {
 		w()
 	}
+	if len(t.list) == 0 {
+		return
+	}
+	e.mu.Lock()
+	hs := make([]*func(Presence), 0, len(e.handlers.presence))
+	for h := range e.handlers.presence {
+		hs = append(hs, h)
+	}
+	e.mu.Unlock()
 	for _, p := range t.list {
-		e.mu.Lock()
-		hs := make([]*func(Presence), 0, len(e.handlers.presence))
-		for h := range e.handlers.presence {
-			hs = append(hs, h)
-		}
-		e.mu.Unlock()
 		for _, h := range hs {
 			(*h)(p)
 		}
@@ -282,37 +310,82 @@ func (e *Ephemeral) put(r vclock.Replica, p *presence, from *ephemeralBox, now t
 	}
 	if old != nil && !p.gone && now.Before(old.shown.Add(e.pause())) {
 		old.held = p
-		e.next = earliest(e.next, old.shown.Add(e.pause()))
-		t.wake = e.wakes()
+		e.next = earliest(e.next, e.turn(old))
 		return t
 	}
-	return e.show(r, p, now)
+	t = e.show(r, p, now)
+	t.wake = e.number(now)
+	return t
+}
+
+// turn is when an entry's held value is shown: together with others.
+func (e *Ephemeral) turn(p *presence) time.Time {
+	return latest(p.shown.Add(e.pause()), e.numbered.Add(presencePause))
 }
 
 func (e *Ephemeral) show(r vclock.Replica, p *presence, now time.Time) (t told) {
 	old := e.entries[r]
 	p.shown, p.held = now, nil
+	if old != nil {
+		p.seq, p.queued = old.seq, old.queued
+	}
+	if !p.queued {
+		p.queued = true
+		e.queue = append(e.queue, r)
+	}
 	e.entries[r] = p
 	e.next = earliest(e.next, e.deadline(r, p))
-	for b := range e.boxes {
-		if b != p.origin {
-			b.dirty[r] = true
-		}
-	}
-	t.wake = e.wakes()
 	if old == nil || old.gone != p.gone || string(old.value) != string(p.value) || string(old.stamp) != string(p.stamp) {
 		t.list = append(t.list, Presence{r, p.value, p.stamp})
 	}
 	return t
 }
 
-func (e *Ephemeral) wakes() (out []func()) {
+// number gives the next numbers to values that have changed, if it is time, and returns whom to wake.
+func (e *Ephemeral) number(now time.Time) (wake []func()) {
+	at := e.numbered.Add(presencePause)
+	if len(e.queue) > 0 && !now.Before(at) {
+		wake = e.numberNow(now)
+		at = e.numbered.Add(presencePause)
+	}
+	if len(e.queue) > 0 {
+		e.next = earliest(e.next, at)
+	}
+	return wake
+}
+
+func (e *Ephemeral) numberNow(now time.Time) (wake []func()) {
+	seq, taken := e.seq.Load(), 0
+	var only *ephemeralBox // who brought all of them
+	for n := 0; taken < len(e.queue) && n < maxPresence; taken++ {
+		p := e.entries[e.queue[taken]]
+		if p == nil || !p.queued { // it has expired
+			continue
+		}
+		if seq++; n == 0 {
+			only = p.origin
+		} else if p.origin != only {
+			only = nil
+		}
+		p.seq, p.queued = seq, false
+		n++
+	}
+	if e.queue = e.queue[taken:]; len(e.queue) == 0 {
+		e.queue = nil
+	}
+	if seq == e.seq.Load() {
+		return nil
+	}
+	e.seq.Store(seq)
+	e.numbered = now
+	clear(e.runs)
+	wake = make([]func(), 0, len(e.boxes))
 	for b := range e.boxes {
-		if w := b.session.out.wake; w != nil {
-			out = append(out, w)
+		if w := b.session.out.wake; w != nil && b != only {
+			wake = append(wake, w)
 		}
 	}
-	return out
+	return wake
 }
 
 // Tick ends what has expired, repeats own presence and shows what has waited. Sessions call it from their Tick.
@@ -320,13 +393,22 @@ func (e *Ephemeral) Tick(now time.Time) {
 	var all told
 	e.mu.Lock()
 	if e.next.IsZero() || now.Before(e.next) {
-		e.mu.Unlock()
+		e.alarmed = time.Time{} // whoever was early is told again
+		e.unlock()
 		return
 	}
+	var due []vclock.Replica // in an order that does not depend on the map's
 	for r, p := range e.entries {
+		if !now.Before(e.deadline(r, p)) {
+			due = append(due, r)
+		}
+	}
+	slices.SortFunc(due, vclock.CompareReplicas)
+	for _, r := range due {
+		p := e.entries[r]
 		var t told
 		switch {
-		case p.held != nil && !now.Before(p.shown.Add(e.pause())):
+		case p.held != nil && !now.Before(e.turn(p)):
 			t = e.show(r, p.held, now)
 		case r == e.opt.Own && e.own.set && !now.Before(e.own.refresh):
 			e.counter++
@@ -338,17 +420,20 @@ func (e *Ephemeral) Tick(now time.Time) {
 				t.list = append(t.list, Presence{Replica: r, Stamp: p.stamp})
 			}
 		}
-		all.list, all.wake = append(all.list, t.list...), append(all.wake, t.wake...)
+		all.list = append(all.list, t.list...)
 	}
+	all.wake = e.number(now)
 	e.next = time.Time{}
+	if len(e.queue) > 0 {
+		e.next = e.numbered.Add(presencePause)
+	}
 	for r, p := range e.entries {
 		e.next = earliest(e.next, e.deadline(r, p))
 	}
 	if len(e.casts) > 4*e.opt.Entries {
 		clear(e.casts) // at worst a cast comes twice
 	}
-	e.mu.Unlock()
-	slices.SortFunc(all.list, func(a, b Presence) int { return vclock.CompareReplicas(a.Replica, b.Replica) })
+	e.unlock()
 	e.tell(all)
 }
 
@@ -363,7 +448,7 @@ func (e *Ephemeral) Deadline() time.Time {
 func (e *Ephemeral) deadline(r vclock.Replica, p *presence) time.Time {
 	at := p.expires
 	if p.held != nil {
-		at = earliest(at, p.shown.Add(e.pause()))
+		at = earliest(at, e.turn(p))
 	}
 	if r == e.opt.Own && e.own.set {
 		at = earliest(at, e.own.refresh)
@@ -371,15 +456,16 @@ func (e *Ephemeral) deadline(r vclock.Replica, p *presence) time.Time {
 	return at
 }
 
-// Gone makes what a replica shows leave at once: a server calls it when a connection ends.
-func (e *Ephemeral) Gone(r vclock.Replica) {
-	now := e.opt.Now()
+// Gone makes what a session's peer shows of itself leave at once, unless it has been heard of by another way since: a
+// server calls it when a connection has ended.
+func (e *Ephemeral) Gone(s *Session) {
+	now, r := e.opt.Now(), s.peer.replica
 	e.mu.Lock()
 	var t told
-	if p := e.entries[r]; p != nil && !p.gone {
+	if p := e.entries[r]; p != nil && !p.gone && p.origin != nil && p.origin.session == s {
 		t = e.put(r, &presence{counter: p.counter + 1, gone: true, ttl: e.opt.TTL, stamp: p.stamp}, nil, now)
 	}
-	e.mu.Unlock()
+	e.unlock()
 	e.tell(t)
 }
 
@@ -391,10 +477,18 @@ func (e *Ephemeral) check(b *ephemeralBox, key, value, stamp []byte) (vclock.Rep
 		return vclock.Replica{}, ErrLimit
 	}
 	r := vclock.Replica(key)
-	if r == e.opt.Own || e.opt.OwnKeysOnly && r != b.session.peer.replica {
+	if r == e.opt.Own || e.opt.OwnKeysOnly && r != b.session.peer.replica && !b.session.opt.Relays {
 		return r, errNotTheirs
 	}
 	return r, nil
+}
+
+// stamp returns what goes with what a peer brings.
+func (e *Ephemeral) stamp(b *ephemeralBox, said []byte) []byte {
+	if o := &b.session.opt; !o.Relays && (e.opt.OwnKeysOnly || o.Stamp != nil) {
+		return o.Stamp
+	}
+	return said
 }
 
 func (e *Ephemeral) receive(b *ephemeralBox, entries []presenceEntry) {
@@ -416,13 +510,11 @@ func (e *Ephemeral) receive(b *ephemeralBox, entries []presenceEntry) {
 		} else if p.value == nil {
 			p.value = []byte{}
 		}
-		if e.opt.OwnKeysOnly || b.session.opt.Stamp != nil {
-			p.stamp = b.session.opt.Stamp
-		}
+		p.stamp = e.stamp(b, p.stamp)
 		t := e.put(r, p, b, now)
 		all.list, all.wake = append(all.list, t.list...), append(all.wake, t.wake...)
 	}
-	e.mu.Unlock()
+	e.unlock()
 	e.tell(all)
 }
 
@@ -457,9 +549,7 @@ func (e *Ephemeral) receiveCast(b *ephemeralBox, f *castFrame) {
 		e.mu.Unlock()
 		return
 	}
-	if e.opt.OwnKeysOnly || b.session.opt.Stamp != nil {
-		f.Stamp = b.session.opt.Stamp
-	}
+	f.Stamp = e.stamp(b, f.Stamp)
 	if !e.admit(r, f.Counter, now) {
 		e.mu.Unlock()
 		return
@@ -473,6 +563,8 @@ func (e *Ephemeral) receiveCast(b *ephemeralBox, f *castFrame) {
 }
 
 func (e *Ephemeral) broadcast(f *castFrame, from *ephemeralBox) (wake []func()) {
+	f.Type = FrameCast
+	body := encode(f)[castHead:]
 	for b := range e.boxes {
 		if b == from {
 			continue
@@ -480,7 +572,8 @@ func (e *Ephemeral) broadcast(f *castFrame, from *ephemeralBox) (wake []func()) 
 		if len(b.casts) == queuedCasts {
 			b.casts = b.casts[1:]
 		}
-		b.casts = append(b.casts, *f)
+		b.casts = append(b.casts, body)
+		b.waiting.Store(true)
 		if w := b.session.out.wake; w != nil {
 			wake = append(wake, w)
 		}

@@ -65,3 +65,6 @@ const LogBytes = logBytes
 // Kept returns the packed bytes that the log keeps, Begun the number with which its stream began.
 func (l *RoomLog) Kept() int     { return len(l.data) }
 func (l *RoomLog) Begun() uint64 { return l.began() }
+
+// ClockSum is how digest frames name a clock.
+func ClockSum(c vclock.Clock) []byte { return clockSum(c) }

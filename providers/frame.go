@@ -40,13 +40,15 @@ const (
 	FrameLog      FrameType = 22
 	FrameFollow   FrameType = 23
 	FrameNaming   FrameType = 24
+	FrameDigest   FrameType = 25
 
-	// Types 25 to 127 are reserved for later versions; whoever does not know one ends the connection. Types from firstIgnorable on are skipped by whoever does not know them.
+	lastFrame = FrameDigest
+	// Types 26 to 127 are reserved for later versions; whoever does not know one ends the connection. Types from firstIgnorable on are skipped by whoever does not know them.
 	firstIgnorable FrameType = 128
 )
 
 var frameNames = [...]string{1: "hello", "bye", "ping", "pong", "open", "accept", "refuse", "close", "clock", "ask", "messages",
-	"fresh", "begin", "chunk", "end", "credit", "synced", "ack", "held", "presence", "cast", "log", "follow", "naming"}
+	"fresh", "begin", "chunk", "end", "credit", "synced", "ack", "held", "presence", "cast", "log", "follow", "naming", "digest"}
 
 func (t FrameType) String() string {
 	if t >= 1 && int(t) < len(frameNames) {
@@ -137,14 +139,6 @@ type plainFrame struct {
 	Channel uint64
 }
 
-// bytesFrame is messages, fresh, naming, log, chunk, clock, ack and held.
-type bytesFrame struct {
-	_       struct{} `cbor:",toarray"`
-	Type    FrameType
-	Channel uint64
-	Data    []byte
-}
-
 type openFrame struct {
 	_        struct{} `cbor:",toarray"`
 	Type     FrameType
@@ -162,14 +156,16 @@ type acceptFrame struct {
 
 // openOptions is what a side says of itself when a document is opened.
 type openOptions struct {
-	Replica []byte `cbor:"1,keyasint,omitempty"` // under which it writes
-	Clock   []byte `cbor:"2,keyasint,omitempty"` // what it acknowledges; absent: ask
-	Refuses bool   `cbor:"3,keyasint,omitempty"` // takes no updates
-	Level   uint8  `cbor:"4,keyasint,omitempty"` // of its acknowledgements
-	NoAcks  bool   `cbor:"5,keyasint,omitempty"` // wants none
-	Window  uint64 `cbor:"6,keyasint,omitempty"` // credit for chunks that it gives in advance, bytes
-	Data    []byte `cbor:"7,keyasint,omitempty"` // of the application
-	Pattern uint8  `cbor:"8,keyasint,omitempty"` // how it sends
+	Replica []byte `cbor:"1,keyasint,omitempty"`  // under which it writes
+	Clock   []byte `cbor:"2,keyasint,omitempty"`  // what it acknowledges; absent: ask
+	Refuses bool   `cbor:"3,keyasint,omitempty"`  // takes no updates
+	Level   uint8  `cbor:"4,keyasint,omitempty"`  // of its acknowledgements
+	NoAcks  bool   `cbor:"5,keyasint,omitempty"`  // wants none
+	Window  uint64 `cbor:"6,keyasint,omitempty"`  // credit for chunks that it gives in advance, bytes
+	Data    []byte `cbor:"7,keyasint,omitempty"`  // of the application
+	Pattern uint8  `cbor:"8,keyasint,omitempty"`  // how it sends
+	Plain   bool   `cbor:"10,keyasint,omitempty"` // wants states without compression
+	Digests uint64 `cbor:"9,keyasint,omitempty"`  // version of the digests that it compares; 0: none
 
 	Log *wirePlace `cbor:"16,keyasint,omitempty"` // open: it wants to follow a log, from there; accept: it will
 }
@@ -263,14 +259,18 @@ func encode(f any) []byte {
 	return b
 }
 
-// encodeBytes is encode for a bytesFrame, without reflection: messages go this way.
+// encodeBytes is encode for frames of type, channel and bytes (messages, fresh, naming, log, chunk, clock, ack and held),
+// without reflection: messages go this way.
 func encodeBytes(t FrameType, channel uint64, data []byte) []byte {
-	b := make([]byte, 0, len(data)+12)
+	return append(appendBytesHead(make([]byte, 0, len(data)+12), t, channel, len(data)), data...)
+}
+
+// appendBytesHead appends what comes before the n bytes of a bytesFrame.
+func appendBytesHead(b []byte, t FrameType, channel uint64, n int) []byte {
 	b = append(b, 0x83)
 	b = appendHead(b, 0, uint64(t))
 	b = appendHead(b, 0, channel)
-	b = appendHead(b, 0x40, uint64(len(data)))
-	return append(b, data...)
+	return appendHead(b, 0x40, uint64(n))
 }
 
 // appendHead appends the head of a CBOR item in its shortest form.
@@ -334,7 +334,7 @@ func decode[F any](t FrameType, frame []byte) (f F, err error) {
 	return f, nil
 }
 
-// decodeBytes is decode for a bytesFrame. The result shares memory with the frame.
+// decodeBytes is decode for such a frame. The result shares memory with the frame.
 func decodeBytes(t FrameType, frame []byte) ([]byte, error) {
 	_, n, rest, _ := cutHead(frame)
 	_, _, rest, _ = cutHead(rest)

@@ -84,18 +84,12 @@ func Keep(ctx context.Context, rt *runtime.Runtime, store Store, document string
 	if err := k.load(stored); err != nil {
 		return nil, fmt.Errorf("document %q: %w", document, err)
 	}
-	state, stop, err := rt.SaveAndSubscribe(k.add)
-	if err != nil {
-		return nil, err
-	}
-	k.stop = stop
-	info, err := runtime.Inspect(state)
-	if err != nil {
-		stop()
-		return nil, err
-	}
-	if !k.durable.CoversClock(info.Clock) { // the document held something of its own: that is to be stored too
-		k.queue = append(k.queue, runtime.Update{Data: state, Kind: runtime.StateUpdate})
+	k.stop = rt.OnUpdate(k.add)
+	// What the clock holds from here on is stored, or in the queue, or the document's own: then a delta stores all of it.
+	if c := rt.Clock(); !k.durable.CoversClock(c) {
+		k.mu.Lock()
+		k.queue = append(k.queue, runtime.Update{Kind: runtime.StateUpdate})
+		k.mu.Unlock()
 		k.signal()
 	}
 	if !k.opt.Manual {
@@ -195,8 +189,11 @@ func (k *Keeper) loadRecord(data []byte) error {
 		k.log.mu.Unlock()
 	}
 	return k.log.replay(rec.body, rec.ms, func(message []byte, sender vclock.Replica, end uint64) error {
-		k.durable.Set(sender, max(k.durable[sender], end))
-		return k.receive(message)
+		if err := k.receive(message); err != nil {
+			return err
+		}
+		k.durable.Set(sender, max(k.durable[sender], end)) // in range: the message was taken
+		return nil
 	})
 }
 
@@ -324,6 +321,7 @@ func (k *Keeper) append(batch []runtime.Update) error {
 	}
 	k.mu.Unlock()
 	messages, reach := messagesOf(batch)
+	rec.principals = principalsOf(batch)
 	var err error
 	if messages == nil {
 		rec.flags |= recordUpdate
@@ -334,7 +332,6 @@ func (k *Keeper) append(batch []runtime.Update) error {
 		if k.restarted {
 			rec.flags |= recordRestarted
 		}
-		rec.principals = principalsOf(batch)
 		if rec.body, err = k.log.pack(messages); err != nil {
 			return err
 		}
@@ -377,7 +374,7 @@ func messagesOf(batch []runtime.Update) ([][]byte, vclock.Clock) {
 	return messages, reach
 }
 
-// principalsOf returns who brought the messages of a batch; nil if nobody of whom a name is known.
+// principalsOf returns who brought the updates of a batch; nil if nobody of whom a name is known.
 func principalsOf(batch []runtime.Update) (runs []principalRun) {
 	named := false
 	for i := range batch {

@@ -207,7 +207,7 @@ func (m *Mux) Receive(frame []byte) {
 		return
 	case t >= firstIgnorable:
 		return
-	case t == 0 || t > FrameNaming:
+	case t == 0 || t > lastFrame:
 		m.End(CodeUnknownFrame, fmt.Sprintf("frame of %v", t))
 		return
 	case channel == 0:
@@ -309,48 +309,56 @@ func (m *Mux) clean() {
 
 // Next returns the next frame to send; false: there is none for now. The caller owns it.
 func (m *Mux) Next() ([]byte, bool) {
-	f, ok := m.next()
+	head, body, ok := m.NextParts()
+	return joined(head, body), ok
+}
+
+// NextParts is Next for those who can send a frame from two pieces: it is head followed by body. head is good until the next
+// call of any method. body may be nil; it is shared with other connections, the state of a document with all who join and its
+// log with all who follow: it must not be changed, and stays as it is.
+func (m *Mux) NextParts() (head, body []byte, ok bool) {
+	head, body, ok = m.next()
 	if ok {
 		m.lastOut = m.now
 	}
-	return f, ok
+	return head, body, ok
 }
 
-func (m *Mux) next() ([]byte, bool) {
+func (m *Mux) next() (head, body []byte, ok bool) {
 	if m.bye {
 		m.bye = false
-		return encode(byeFrame{Type: FrameBye, Code: m.ended.Code, Reason: validText(m.ended.Reason)}), true
+		return encode(byeFrame{Type: FrameBye, Code: m.ended.Code, Reason: validText(m.ended.Reason)}), nil, true
 	}
 	if len(m.control) > 0 {
 		f := m.control[0]
 		m.control[0] = nil
 		m.control = m.control[1:]
-		return f, true
+		return f, nil, true
 	}
 	if m.pong != nil {
 		f := encode(numberFrame{Type: FramePong, Number: *m.pong})
 		m.pong = nil
-		return f, true
+		return f, nil, true
 	}
 	if m.phase != muxRunning {
-		return nil, false
+		return nil, nil, false
 	}
 	if f, ok := m.first(); ok {
-		return f, true
+		return f, nil, true
 	}
 	for idle := 0; idle < len(m.sessions); idle++ {
 		m.turn++
 		a := m.sessions[m.turn%len(m.sessions)]
-		f, ok := a.Next()
+		head, body, ok = a.nextParts()
 		if a.phase == phaseEnded || len(a.events.list) > 0 {
 			m.clean()
 			idle = -1 // places have moved
 		}
 		if ok {
-			return f, true
+			return head, body, true
 		}
 	}
-	return nil, false
+	return nil, nil, false
 }
 
 // first returns what must come before all else of the documents: the ends of those that may be opened again, then opens in

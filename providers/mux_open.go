@@ -135,7 +135,7 @@ func (m *Mux) giveWay(a *attached, f *openFrame) error {
 	}
 	i := slices.Index(m.sessions, a)
 	m.sessions = slices.Delete(m.sessions, i, i+1)
-	a.channel, a.tell = f.Channel, tellAccept
+	a.channel, a.tell, a.cmp.opener = f.Channel, tellAccept, false
 	i, _ = slices.BinarySearchFunc(m.sessions, a.channel, func(x *attached, c uint64) int {
 		if x.channel < c {
 			return -1

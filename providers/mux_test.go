@@ -14,11 +14,11 @@ import (
 
 func TestFrameNumbers(t *testing.T) {
 	got := ""
-	for i := range 26 {
+	for i := range 27 {
 		got += fmt.Sprintf("%d %v\n", i, providers.FrameType(i))
 	}
 	want := "0 type 0\n1 hello\n2 bye\n3 ping\n4 pong\n5 open\n6 accept\n7 refuse\n8 close\n9 clock\n10 ask\n11 messages\n12 fresh\n" +
-		"13 begin\n14 chunk\n15 end\n16 credit\n17 synced\n18 ack\n19 held\n20 presence\n21 cast\n22 log\n23 follow\n24 naming\n25 type 25\n"
+		"13 begin\n14 chunk\n15 end\n16 credit\n17 synced\n18 ack\n19 held\n20 presence\n21 cast\n22 log\n23 follow\n24 naming\n25 digest\n26 type 26\n"
 	if got != want {
 		t.Error(got)
 	}
@@ -146,7 +146,7 @@ func TestBadFrames(t *testing.T) {
 		{"newer versions too", [][]byte{frame(t, 1, 0, 1, 9, map[int]int{}), open}, 0},
 		{"unknown options are skipped", [][]byte{frame(t, 1, 0, 1, 1, map[int]int{77: 1}), open}, 0},
 		{"long hello", [][]byte{frame(t, 1, 0, 1, 1, map[int]string{2: long})}, providers.CodeTooBig},
-		{"unknown critical type", [][]byte{hello, frame(t, 25, 1)}, providers.CodeUnknownFrame},
+		{"unknown critical type", [][]byte{hello, frame(t, 26, 1)}, providers.CodeUnknownFrame},
 		{"type 0", [][]byte{hello, frame(t, 0, 0)}, providers.CodeUnknownFrame},
 		{"unknown ignorable type", [][]byte{hello, frame(t, 128, 1, "what"), open}, 0},
 		{"channel of nobody", [][]byte{hello, frame(t, 10, 1)}, providers.CodeMalformed},

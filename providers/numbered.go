@@ -123,7 +123,6 @@ func (s *Session) meetLog(t FrameType, o *openOptions) (resumed bool, err error)
 		return false, nil
 	}
 	s.lead.on = true
-	s.opt.Log.join(s)
 	s.out.mu.Lock()
 	s.out.live = false // acknowledgements are for what was known already: the log does not tell that again
 	s.out.mu.Unlock()
@@ -148,13 +147,10 @@ func (l *leading) plan(s *Session) {
 // durable leaves out the messages that are not durable: the log tells them when they are. What a crash takes back nobody has
 // heard of then, so that nothing else can take its dots.
 func (l *leading) durable(s *Session, ms [][]byte) [][]byte {
-	if !l.on || s.opt.Durable == nil {
+	if !l.on || !s.opt.DurableFirst {
 		return ms
 	}
-	return slices.DeleteFunc(ms, func(m []byte) bool {
-		info, err := runtime.Inspect(m)
-		return err == nil && info.End > s.opt.Durable(info.Sender)
-	})
+	return slices.DeleteFunc(ms, func(m []byte) bool { return !s.durable(m) })
 }
 
 // caughtUp reports whether the peer has got what it missed while it was away.
@@ -181,14 +177,16 @@ func (s *Session) logged() []byte {
 	case len(r.packed) == 0:
 		return nil
 	}
-	data := binary.AppendVarint(make([]byte, 0, len(r.packed)+8), r.ms-l.ms)
-	data = append(data, r.packed...)
+	var buf [binary.MaxVarintLen64]byte
+	moved := binary.AppendVarint(buf[:0], r.ms-l.ms)
 	l.at, l.ms = r.next, r.ms
-	if len(data) > maxLogFrame {
-		s.send.transfer = &outTransfer{kind: transferLog, data: data}
-		return s.chunk()
+	if n := len(moved) + len(r.packed); n <= maxLogFrame {
+		s.body = r.packed
+		s.head = append(s.bytesHead(FrameLog, n), moved...)
+		return s.head
 	}
-	return encodeBytes(FrameLog, s.channel, data)
+	s.send.transfer = &outTransfer{kind: transferLog, data: joined(moved, r.packed)}
+	return s.chunk()
 }
 
 func (s *Session) startLog() []byte {

@@ -324,6 +324,9 @@ func TestStoredVersions(t *testing.T) {
 		{"a gap", []byte{1, 0, 9, 1, 0}, providers.ErrMalformed},
 		{"principals without end", []byte{1, 0, 1, 1, 0xff, 0xff, 0xff, 0xff, 0x0f}, providers.ErrMalformed},
 		{"packed nonsense", []byte{1, 0, 1, 1, 0, 99, 99}, runtime.ErrCorrupt},
+		{"dots beyond 2^53", []byte{1, 0, 1, 1, 0, // packed: a sender that is new; several dots, how many; a root; a payload
+			0, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 8, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x40, 0, 3, 104, 1, 'x', 1, 1},
+			runtime.ErrCorrupt},
 	} {
 		store := mem.NewStore()
 		if _, err := store.Append(t.Context(), []providers.Record{{Document: "doc", Data: c.data}}); err != nil {

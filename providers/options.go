@@ -68,9 +68,8 @@ type Options struct {
 	// Durable, and tells no peer of more than this; without it, Received. It must be fast, must not call the session, and
 	// must never fall. Session.Poke tells that it may have grown.
 	Durable func(vclock.Replica) uint64
-	// DurableFirst holds own transactions back until Durable covers them. Where a store lends the replica ID this must be so:
-	// what a crash takes from this side must not be known elsewhere, or its dots would be used again. Others' transactions
-	// wait behind own ones.
+	// DurableFirst holds transactions back until Durable covers them: what a crash can take from this side is known nowhere
+	// else. Where a store lends the replica ID this must be so, or dots would be used again. With Durable, Log implies it.
 	DurableFirst bool
 	// TrustReceived takes acknowledgements of level Received for good enough to let history forget own messages; default:
 	// only those of level Durable.
@@ -93,9 +92,19 @@ type Options struct {
 	// waits. It may give out a cached one and the clock that this reaches: the session sends what came after it. A nil
 	// clock means all that the document held when Save was called.
 	Save func(since vclock.Clock) (update []byte, reaches vclock.Clock, err error)
+	// Uncompress makes what Save returned fit for a peer that asked for it as it is; default runtime.Uncompressed. It may give
+	// out a cached one.
+	Uncompress func(update []byte) ([]byte, error)
+
+	// Uncompressed asks the peer for states and deltas without compression: for a reader that is to be small.
+	Uncompressed bool
+	// Checksum returns the CRC32C of what Save has returned, for a Save that gives many sessions the same; default: each
+	// session computes it.
+	Checksum func(update []byte) uint32
 
 	// Log numbers the document's transactions for peers that want to follow it: they get what is numbered, in that order, and
-	// nothing before it is durable. It is that of the document's Keeper. For servers.
+	// nothing before it is durable. It is that of the document's Keeper, and wakes the session when more is durable. For
+	// servers.
 	Log *RoomLog
 	// Follow asks the peer to number its transactions, and keeps the place for the next session. It belongs to this document
 	// and this peer, and to one session at a time. For clients of a server.
@@ -103,8 +112,17 @@ type Options struct {
 	// Principal is who the peer is, as this side knows it; a Keeper stores it with what the peer brings. At most 128 bytes.
 	Principal string
 
+	// NoDigests says that this side does not compare documents with the peer. By default the side that opened the document
+	// does, about once a minute at most and when nothing happens: Diverged tells if they differ though their clocks are equal.
+	NoDigests bool
+	// Digest returns the document's fingerprint; default DigestOf. It may give out a cached one that is of the present.
+	Digest func() (*Digest, bool)
+
 	// Ephemeral is the document's presence and channels, shared by all its sessions; nil: those frames are ignored.
 	Ephemeral *Ephemeral
+	// Relays says that the peer speaks for others too, as a linked server does: presence and casts of any replica are taken
+	// from it, with the stamps that it gives them, whatever EphemeralOptions.OwnKeysOnly says.
+	Relays bool
 	// Stamp goes with the presence and casts that this peer brings, in place of what it says itself: who it is, as the
 	// server knows it; at most 1 KiB.
 	Stamp []byte
@@ -122,6 +140,9 @@ type Options struct {
 	// AnswerAfter bounds the wait for accept or for a clock; default 10 s. StallAfter bounds a transfer without progress;
 	// default 30 s. The document then ends with CodeTimeout or CodeStalled.
 	AnswerAfter, StallAfter time.Duration
+	// DropAfter is how long messages of the peer may wait for others before they are dropped and asked for again; default 30
+	// s.
+	DropAfter time.Duration
 	// AskAfter is how long messages may wait for others before the peer is asked by clock; default 2 s, doubling up to 1
 	// minute as long as that does not help.
 	AskAfter time.Duration
@@ -146,7 +167,7 @@ func (o *Options) fill(rt *runtime.Runtime) error {
 	for _, f := range []struct {
 		v   *time.Duration
 		def time.Duration
-	}{{&o.AnswerAfter, 10 * time.Second}, {&o.StallAfter, 30 * time.Second}, {&o.AskAfter, 2 * time.Second}} {
+	}{{&o.AnswerAfter, 10 * time.Second}, {&o.StallAfter, 30 * time.Second}, {&o.AskAfter, 2 * time.Second}, {&o.DropAfter, 30 * time.Second}} {
 		if *f.v == 0 {
 			*f.v = f.def
 		}
@@ -170,6 +191,13 @@ func (o *Options) fill(rt *runtime.Runtime) error {
 	case len(o.Data) > 4<<10:
 		return fmt.Errorf("%w: Data has %d bytes; at most 4096", ErrInvalidOptions, len(o.Data))
 	}
+	if o.Uncompress == nil {
+		o.Uncompress = runtime.Uncompressed
+	}
+	if o.Digest == nil {
+		o.Digest = func() (*Digest, bool) { return DigestOf(rt) }
+	}
+	o.DurableFirst = o.DurableFirst || o.Log != nil && o.Durable != nil
 	if o.Save == nil {
 		o.Save = func(since vclock.Clock) (b []byte, _ vclock.Clock, err error) {
 			if since == nil {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/seed1312cc15/weft/runtime"
 	"github.com/seed1312cc15/weft/vclock"
@@ -28,7 +29,8 @@ type outbox struct {
 	behind         bool
 	blind          bool
 	lacks          map[vclock.Replica]uint64
-	drops          int // times that the queue was dropped
+	drops          int         // times that the queue was dropped
+	news           atomic.Bool // the document has changed
 
 	unsaved map[vclock.Replica]dots // nil: nobody wants to know
 	held    vclock.Clock            // what the peer has acknowledged; an event may come late
@@ -49,6 +51,7 @@ type dots struct{ start, end uint64 }
 
 // add is the handler of the runtime's updates.
 func (o *outbox) add(u runtime.Update) {
+	o.news.Store(true)
 	o.mu.Lock()
 	wake := o.take(&u)
 	o.mu.Unlock()

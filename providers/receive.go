@@ -91,6 +91,8 @@ func (s *Session) receive(t FrameType, frame []byte) error {
 			return err
 		}
 		return s.clock(t, data)
+	case FrameDigest:
+		return s.digestIn(frame)
 	case FramePresence:
 		f, err := decode[presenceFrame](t, frame)
 		if err == nil && len(f.Entries) > maxPresence {
@@ -137,6 +139,8 @@ func (s *Session) plain(t FrameType) {
 		s.tell |= tellClock
 	case FrameSynced:
 		s.events.add(Synced{s.channel, s.document})
+		s.cmp.synced = true
+		s.cmp.soon(s.now)
 	case FrameClose:
 		s.tell = 0
 		s.events.add(Closed{s.channel, s.document})
@@ -206,25 +210,40 @@ func (s *Session) update(data []byte) {
 			return
 		}
 	}
-	res, err := s.rt.Receive(data, runtime.From(s))
-	if res.Waiting > 0 && s.waitingSince.IsZero() {
-		s.waitingSince = s.now
-	}
-	if res.Redundant > 0 && err == nil {
+	res, err := s.rt.Receive(data, s.from...)
+	if res.Waiting > 0 {
+		s.waitingSince, s.oldest = since(s.waitingSince, s.now), since(s.oldest, s.now)
+	} else if len(res.Missing) > 0 {
+		s.waitingSince, s.elsewhere = since(s.waitingSince, s.now), true
+	} else if res.Redundant > 0 && err == nil {
 		s.redundant(data)
 	}
 	var limit *runtime.LimitError
+	var twin *runtime.EquivocationError
 	switch {
 	case err == nil:
+	case errors.As(err, &twin) && twin.Waiting:
+		s.askAgain() // once the other one is dropped this one may turn out to be right
 	case errors.As(err, &limit) && (limit.Name == "Waiting" || limit.Name == "WaitingOrigin" || limit.Name == "WaitingBytes"):
 		s.askAgain() // what does not fit into the waiting room was dropped
 	case errors.Is(err, runtime.ErrMissingDeps):
 		s.askAgain()
 	case !s.opt.FirstHop && (errors.Is(err, runtime.ErrEquivocation) || errors.Is(err, runtime.ErrClockJump) || errors.Is(err, runtime.ErrRefused)):
 		s.events.add(Problem{s.channel, s.document, err, 1})
+		if twin != nil {
+			s.twin(twin)
+		}
 	default:
 		s.Refuse(refusal(err))
 	}
+}
+
+// since returns when something began: now, if it had not yet.
+func since(began, now time.Time) time.Time {
+	if began.IsZero() {
+		return now
+	}
+	return began
 }
 
 // redundant owes an acknowledgement for a message that was known already.
@@ -391,8 +410,10 @@ func (s *Session) acknowledge(c vclock.Clock) {
 	}
 }
 
-// allSaved tells it if the peer has all.
-func (s *Session) allSaved() {
+// compareTold finds out what the peer lacks by the clock that it has told, and tells it if that is nothing.
+func (s *Session) compareTold() {
+	s.out.compare(s.rt, s.told)
+	s.told = nil
 	if spans, known := s.out.unsavedSpans(); known && len(spans) == 0 {
 		s.events.add(Saved{s.channel, s.document, s.peer.level, true})
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/seed1312cc15/weft/vclock"
 )
@@ -28,6 +29,35 @@ type record struct {
 	principals []principalRun
 	owners     map[vclock.Replica]string
 	body       []byte
+}
+
+// RecordInfo says what a Keeper's record holds.
+type RecordInfo struct {
+	Number uint64    // of its first transaction
+	Time   time.Time // when it was stored, by the clock of whoever stored it
+	// Delta says that it holds transactions as a delta, under one number: some of them came as a state or delta.
+	Delta bool
+	// Brought lists who brought it, in order: of a delta the updates that it was made of, else each transaction.
+	Brought []Brought
+}
+
+// Brought is so many updates by one principal.
+type Brought struct {
+	Principal string // Options.Principal; empty: nobody of whom a name is known
+	Updates   uint64
+}
+
+// ReadRecord decodes the head of a Keeper's record, StoredRecord.Data. Errors: ErrMalformed, ErrStoredVersion.
+func ReadRecord(data []byte) (*RecordInfo, error) {
+	r, err := readRecord(data)
+	if err != nil {
+		return nil, err
+	}
+	info := &RecordInfo{Number: r.number, Time: time.UnixMilli(r.ms), Delta: r.flags&recordUpdate != 0}
+	for _, p := range r.principals {
+		info.Brought = append(info.Brought, Brought{p.name, p.count})
+	}
+	return info, nil
 }
 
 // principalRun is who brought so many transactions.

@@ -2,6 +2,7 @@ package providers
 
 import (
 	"hash/crc32"
+	"slices"
 	"time"
 
 	"github.com/seed1312cc15/weft/runtime"
@@ -16,7 +17,6 @@ type sending struct {
 	guess      bool         // base is no clock that the peer told, but less
 	started    bool         // the first plan was made
 	owesSynced bool         // once transfer and list are through
-	clock      bool         // the peer's clock has come and is not answered yet, to keep clocks from coming too fast
 
 	list     [][]byte // messages
 	transfer *outTransfer
@@ -37,11 +37,13 @@ const (
 	dueNothing due = iota
 	dueClock       // what base lacks
 	dueState       // everything
+	dueKept        // what the peer has already, and history still holds
 )
 
 type outTransfer struct {
 	kind  transferKind
 	data  []byte
+	saved bool // data is from Options.Save
 	at    int
 	begun bool
 	until vclock.Clock // it must not leave before this is durable; nil: it may
@@ -49,8 +51,7 @@ type outTransfer struct {
 
 // numbering numbers replicas as they come up in ack frames. The other side counts along.
 type numbering struct {
-	of  map[vclock.Replica]uint64
-	ids []vclock.Replica
+	of map[vclock.Replica]uint64
 }
 
 const (
@@ -64,8 +65,32 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Next returns the next frame to send; false: there is none for now. The caller owns it.
 func (s *Session) Next() (frame []byte, ok bool) {
+	head, body, ok := s.nextParts()
+	return joined(head, body), ok
+}
+
+// joined returns a frame of two parts that belongs to the caller.
+func joined(head, body []byte) []byte {
+	if body == nil {
+		return head
+	}
+	return append(append(make([]byte, 0, len(head)+len(body)), head...), body...)
+}
+
+// nextParts is Next for a frame in two parts, see Mux.NextParts.
+func (s *Session) nextParts() (head, body []byte, ok bool) {
+	head, ok = s.next()
+	body, s.body = s.body, nil
+	return head, body, ok
+}
+
+// next returns the next frame, without what it leaves in s.body.
+func (s *Session) next() (frame []byte, ok bool) {
 	if s.phase == phaseLive {
 		s.opened = time.Time{}
+		if s.out.news.Swap(false) {
+			s.cmp.soon(s.now)
+		}
 	}
 	if s.tell != 0 {
 		if f := s.small(); f != nil {
@@ -76,9 +101,7 @@ func (s *Session) Next() (frame []byte, ok bool) {
 		return nil, false
 	}
 	if s.told != nil {
-		s.out.compare(s.rt, s.told)
-		s.told = nil
-		s.allSaved()
+		s.compareTold()
 	}
 	if f := s.credits(); f != nil {
 		return f, true
@@ -130,6 +153,8 @@ func (s *Session) small() []byte {
 	case has(tellAsk):
 		s.answered = s.now
 		return encode(plainFrame{Type: FrameAsk, Channel: s.channel})
+	case has(tellDigest):
+		return s.digest()
 	case s.tell&tellClock != 0:
 		return s.clockFrame(tellClock, FrameClock, transferClock, s.holds())
 	}
@@ -220,15 +245,20 @@ func (s *Session) content() []byte {
 		case x.transfer != nil:
 			return s.chunk()
 		case len(x.list) > 0:
-			f, n := s.pack(len(x.list), func(i int) []byte { return x.list[i] })
+			ready := s.listed()
+			if ready == 0 {
+				return nil
+			}
+			f, n := s.pack(ready, func(i int) []byte { return x.list[i] })
 			if x.list = x.list[n:]; len(x.list) == 0 {
 				x.list = nil
 			}
 			return f
 		case x.due == dueClock && x.started && s.clocks < 1:
 			return nil // the peer sends clocks too fast; time brings this on
-		case x.due != dueNothing && s.tooEarly():
-			return nil
+		case x.due == dueKept:
+			s.retell()
+			continue
 		case x.due != dueNothing:
 			if !s.plan() {
 				return nil
@@ -242,8 +272,6 @@ func (s *Session) content() []byte {
 				s.tell |= tellAsk
 				return s.small()
 			}
-			return nil
-		case behind && x.started && s.tooEarly():
 			return nil
 		case behind && x.started:
 			if !s.replan() {
@@ -262,13 +290,23 @@ func (s *Session) content() []byte {
 	}
 }
 
-// tooEarly reports whether own transactions must not leave yet, of all that there are.
-func (s *Session) tooEarly() bool {
+// listed returns how many messages of the list may leave now.
+func (s *Session) listed() int {
 	if !s.opt.DurableFirst {
-		return false
+		return len(s.send.list)
 	}
-	own, ok := s.rt.Unacknowledged()
-	return ok && s.opt.Durable(own.Replica) < own.End
+	for i, m := range s.send.list {
+		if !s.durable(m) {
+			return i
+		}
+	}
+	return len(s.send.list)
+}
+
+// durable reports whether a message is durable here.
+func (s *Session) durable(message []byte) bool {
+	info, err := runtime.Inspect(message)
+	return err != nil || info.End <= s.opt.Durable(info.Sender)
 }
 
 // plan decides how to bring the peer up to date, by its clock or with a state. False: the session has ended.
@@ -324,8 +362,14 @@ func (s *Session) planState(base vclock.Clock) bool {
 		s.Refuse(&RefusedError{Code: CodeInternal, Reason: err.Error()})
 		return false
 	}
-	s.send.transfer = &outTransfer{kind: transferUpdate, data: data}
-	if s.lead.on && s.opt.Durable != nil {
+	if s.peer.plain {
+		if data, err = s.opt.Uncompress(data); err != nil { // this side made it
+			s.Refuse(&RefusedError{Code: CodeInternal, Reason: err.Error()})
+			return false
+		}
+	}
+	s.send.transfer = &outTransfer{kind: transferUpdate, data: data, saved: !s.peer.plain}
+	if s.opt.DurableFirst {
 		if s.send.transfer.until = reaches; reaches == nil {
 			s.send.transfer.until = s.rt.Clock() // data holds no more
 		}
@@ -373,12 +417,9 @@ func (s *Session) queued() []byte {
 	s.send.items = s.out.first(s.opt.QueueMessages, s.send.items[:0])
 	items := s.send.items
 	if s.opt.DurableFirst {
-		self := s.rt.Replica()
-		for i := range items {
-			if items[i].sender == self && items[i].end > s.opt.Durable(self) {
-				items = items[:i]
-				break
-			}
+		early := func(x outItem) bool { return x.end > s.opt.Durable(x.sender) }
+		if i := slices.IndexFunc(items, early); i >= 0 {
+			items = items[:i]
 		}
 		if len(items) == 0 {
 			return nil
@@ -438,7 +479,7 @@ func (s *Session) chunk() []byte {
 		return encode(beginFrame{Type: FrameBegin, Channel: s.channel, Kind: t.kind, Size: uint64(len(t.data))})
 	case t.at == len(t.data):
 		x.transfer = nil
-		return encode(numberFrame{Type: FrameEnd, Channel: s.channel, Number: uint64(crc32.Checksum(t.data, castagnoli))})
+		return encode(numberFrame{Type: FrameEnd, Channel: s.channel, Number: uint64(s.checksum(t))})
 	case x.credit == 0:
 		if x.stuckSince.IsZero() {
 			x.stuckSince = s.now
@@ -448,9 +489,23 @@ func (s *Session) chunk() []byte {
 	n := min(MaxChunk, x.credit, len(t.data)-t.at)
 	x.credit -= n
 	x.stuckSince = time.Time{}
-	f := encodeBytes(FrameChunk, s.channel, t.data[t.at:t.at+n])
+	s.body = t.data[t.at : t.at+n : t.at+n]
 	t.at += n
-	return f
+	return s.bytesHead(FrameChunk, n)
+}
+
+func (s *Session) checksum(t *outTransfer) uint32 {
+	if t.saved && s.opt.Checksum != nil {
+		return s.opt.Checksum(t.data)
+	}
+	return crc32.Checksum(t.data, castagnoli)
+}
+
+// bytesHead returns the part of a bytesFrame that comes before n bytes, which are in s.body or follow. It is good until the next
+// call.
+func (s *Session) bytesHead(t FrameType, n int) []byte {
+	s.head = appendBytesHead(s.head[:0], t, s.channel, n)
+	return s.head
 }
 
 // ephemeral returns a frame of presence or a cast, if one is due.
@@ -458,7 +513,9 @@ func (s *Session) ephemeral() []byte {
 	if s.box == nil {
 		return nil
 	}
-	return s.box.next(s.channel)
+	head, body := s.box.next(s.channel)
+	s.body = body
+	return head
 }
 
 func appendUvarint(b []byte, v uint64) []byte {

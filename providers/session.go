@@ -45,6 +45,7 @@ type Session struct {
 		refuses bool // takes no updates
 		level   Level
 		wants   bool // acknowledgements
+		plain   bool // states without compression
 	}
 
 	// What to send, apart from the outbox.
@@ -57,6 +58,8 @@ type Session struct {
 	owed      []owed
 	heldAt    vclock.Clock // a held frame goes out when this is acknowledged
 	send      sending
+	head      []byte // reused for frames that have a body
+	body      []byte // the rest of the frame that next returns, shared and constant
 
 	// The numbered log: one side leads, the other follows.
 	lead   leading
@@ -65,13 +68,18 @@ type Session struct {
 	// What arrives.
 	take taking
 
+	from []runtime.TxOption // of what the peer brings
+
 	// Messages that wait here for others.
 	waitingSince time.Time
+	oldest       time.Time // messages of this peer have waited since, or some did
+	elsewhere    bool      // some wait, or did, that somebody else had brought, with whom they go
 	askedAt      time.Time
 	askPause     time.Duration
 	told         vclock.Clock // a clock of the peer that Next has not looked at yet
 	clocks       float64      // clock frames that may be answered now; grows by one a second
 
+	cmp comparing
 	box *ephemeralBox
 }
 
@@ -95,6 +103,7 @@ const (
 	tellSynced
 	tellHeld
 	tellRefuse
+	tellDigest
 )
 
 const firstClocks = 4
@@ -106,7 +115,7 @@ func NewSession(rt *runtime.Runtime, channel uint64, document string, o *Options
 	if err != nil {
 		return nil, err
 	}
-	s.tell = tellOpen
+	s.tell, s.cmp.opener = tellOpen, true
 	return s, nil
 }
 
@@ -152,6 +161,10 @@ func newSession(rt *runtime.Runtime, channel uint64, document string, o *Options
 	}
 	if err := s.opt.fill(rt); err != nil {
 		return nil, err
+	}
+	s.from = []runtime.TxOption{runtime.From(s)}
+	if s.opt.FirstHop {
+		s.from = append(s.from, runtime.FirstHop())
 	}
 	s.out.session, s.out.maxBytes, s.out.maxN = s, s.opt.QueueBytes, s.opt.QueueMessages
 	if !s.opt.IgnoreAcks {
@@ -253,7 +266,10 @@ func (s *Session) end() {
 	s.out.live, s.out.items, s.out.lacks, s.out.owes = false, nil, nil, nil
 	s.out.mu.Unlock()
 	s.send, s.take = sending{}, taking{}
-	if s.lead.on {
+	if !s.oldest.IsZero() {
+		s.rt.ForgetWaiting(s) // the next session asks by clock
+	}
+	if s.opt.Log != nil {
 		s.opt.Log.leave(s)
 	}
 	if s.box != nil {
@@ -267,7 +283,10 @@ func (s *Session) options() openOptions {
 	id := s.rt.Replica()
 	o := openOptions{
 		Replica: id[:], Refuses: s.opt.ReadOnly, Level: uint8(s.opt.level()), NoAcks: s.opt.IgnoreAcks,
-		Window: uint64(s.opt.Window), Data: s.opt.Data, Pattern: uint8(s.opt.Pattern),
+		Window: uint64(s.opt.Window), Plain: s.opt.Uncompressed, Data: s.opt.Data, Pattern: uint8(s.opt.Pattern),
+	}
+	if !s.opt.NoDigests {
+		o.Digests = digestVersion
 	}
 	o.Log = s.logOption()
 	if s.opt.Pattern == Clock && !s.resumes(o.Log) {
@@ -295,14 +314,18 @@ func (s *Session) meet(t FrameType, o *openOptions) error {
 		return err
 	}
 	s.peer.replica, s.peer.refuses, s.peer.level, s.peer.wants = o.replica(), o.Refuses, Level(o.Level), !o.NoAcks
+	s.peer.plain = o.Plain
 	s.send.credit = int(min(o.Window, 1<<30))
-	s.phase = phaseLive
+	s.phase, s.cmp.on = phaseLive, o.Digests == digestVersion && !s.opt.NoDigests
 	s.out.mu.Lock()
 	s.out.live = s.opt.Pattern != State && !o.Refuses
 	if s.peer.wants {
 		s.out.owes = make(map[vclock.Replica]owing)
 	}
 	s.out.mu.Unlock()
+	if s.opt.Log != nil {
+		s.opt.Log.join(s)
+	}
 	resumed, err := s.meetLog(t, o)
 	if err != nil {
 		return err
@@ -351,7 +374,7 @@ func (s *Session) Tick(now time.Time) {
 		s.clocks = min(firstClocks, s.clocks+elapsed.Seconds())
 	}
 	s.now = now
-	if s.box != nil {
+	if s.box != nil && s.opt.Ephemeral.opt.Alarm == nil {
 		s.opt.Ephemeral.Tick(now)
 	}
 	for _, t := range s.timers() {
@@ -366,9 +389,18 @@ func (s *Session) Tick(now time.Time) {
 			s.Refuse(&RefusedError{Code: CodeStalled, Reason: "no progress in a transfer"})
 			return
 		case timerWaiting:
-			if s.rt.Waiting() == 0 {
+			if s.rt.Waiting() == 0 && !s.elsewhere {
 				s.waitingSince, s.askPause = time.Time{}, 0
 			} else {
+				s.elsewhere = false
+				s.askAgain()
+			}
+		case timerCompare:
+			s.compare()
+		case timerDrop:
+			s.oldest = time.Time{}
+			if s.rt.WaitingFrom(s) > 0 && s.rt.ForgetWaiting(s) == nil {
+				s.askPause = 0
 				s.askAgain()
 			}
 		case timerIdle:
@@ -408,12 +440,14 @@ const (
 	timerStall
 	timerWaiting
 	timerIdle
+	timerCompare
+	timerDrop
 )
 
 // dictionaryIdle is how long a dictionary stays in memory after its last use.
 const dictionaryIdle = time.Minute
 
-func (s *Session) timers() (t [6]timer) {
+func (s *Session) timers() (t [8]timer) {
 	if s.phase == phaseEnded || s.now.IsZero() {
 		return t
 	}
@@ -433,6 +467,8 @@ func (s *Session) timers() (t [6]timer) {
 		after(4, timerWaiting, latest(s.waitingSince, s.askedAt), max(s.opt.AskAfter, s.askPause))
 	}
 	after(5, timerIdle, s.send.packedAt, dictionaryIdle)
+	after(6, timerCompare, s.cmp.at, 0)
+	after(7, timerDrop, s.oldest, s.opt.DropAfter)
 	return t
 }
 

@@ -83,10 +83,10 @@ func (b *bundleReader) complete(r *Runtime) error {
 	if !b.objects() {
 		return errors.New("runtime: a bundle changed while it was read")
 	}
-	m.nops, m.opsAt = 1, m.headLen()
+	m.ops, m.opsAt = 1, m.headLen()
 	if m.flags&flagMulti != 0 {
 		rd := Reader{buf: m.opBytes}
-		m.nops = int(rd.Uvarint("operations"))
+		m.ops = int(rd.Uvarint("operations"))
 	}
 	m.reps = append(m.reps[:0], b.rep(r, b.u.last))
 	for _, number := range b.u.numbered {
@@ -152,7 +152,7 @@ func (b *bundleReader) objects() bool {
 		return false
 	}
 	for i := range m.objects {
-		if m.objects[i].class == classDot {
+		if m.object(i).class == classDot {
 			return true // for this message; another may not name that dot
 		}
 	}

@@ -88,6 +88,7 @@ func (r *Runtime) checkWaiting() error {
 }
 
 func (r *Runtime) checkHistory() error {
+	r.history.settleShared(r)
 	messages, bytes := 0, 0
 	for rep, list := range r.history.of {
 		for i, b := range list {
@@ -120,7 +121,7 @@ func (r *Runtime) checkNodes() error {
 	}
 	opaques := 0
 	for _, n := range r.allNodes() {
-		if n.opaque != nil && n.opaque.holds() {
+		if n.opaque() != nil && n.opaque().holds() {
 			opaques++
 		}
 		if n.state != alive {
@@ -129,7 +130,7 @@ func (r *Runtime) checkNodes() error {
 		if (n.obj == nil) != (n.kind.new == nil) {
 			return fmt.Errorf("object %s has no state", n)
 		}
-		if n.obj != nil && n.opaque == nil {
+		if n.obj != nil && n.opaque() == nil {
 			if err := n.obj.Check(); err != nil {
 				return fmt.Errorf("object %s: %w", n, err)
 			}
@@ -149,8 +150,8 @@ func (r *Runtime) checkTable() error {
 			return fmt.Errorf("root %s stands under another name", n)
 		}
 	}
-	for d, n := range r.made {
-		if n.class != classDot || n.dot != d {
+	for n := range r.made.all {
+		if n.class != classDot || r.made.get(n.dot()) != n {
 			return fmt.Errorf("object %s stands under another dot", n)
 		}
 		if n.state == alive && n.parent == nil && r.opaques == 0 {

@@ -106,10 +106,14 @@ func TestCheckFindsDamage(t *testing.T) {
 		"history sum":          {"history:", func(r *Runtime, n *Node) { r.history.bytes++ }},
 		"history beyond":       {"history of", func(r *Runtime, n *Node) { r.next[0]--; r.lamport = 0 }},
 		"history block":        {"block ends", func(r *Runtime, n *Node) { r.history.of[0][0].end-- }},
-		"root renamed":         {"another name", func(r *Runtime, n *Node) { n.key = "x" }},
-		"made astray":          {"another dot", func(r *Runtime, n *Node) { r.made[LocalDot{0, 1}] = n }},
+		"root renamed":         {"another name", func(r *Runtime, n *Node) { n.nodeName = &nodeName{r, n.kind, "x"} }},
+		"made astray": {"another dot", func(r *Runtime, n *Node) {
+			m := r.newMade(LocalDot{0, 1}, n.kind)
+			r.made.put(m)
+			m.class = classRoot
+		}},
 		"made without container": {"no container", func(r *Runtime, n *Node) {
-			r.made[LocalDot{0, 1}] = &Node{rt: r, class: classDot, dot: LocalDot{0, 1}, kind: n.kind, obj: &cell{}}
+			r.made.put(r.newMade(LocalDot{0, 1}, n.kind))
 		}},
 		"dead":        {"not alive", func(r *Runtime, n *Node) { n.state = deleted }},
 		"no state":    {"no state", func(r *Runtime, n *Node) { n.obj = nil }},

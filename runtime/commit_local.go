@@ -14,10 +14,15 @@ func (r *Runtime) commitLocal() error {
 		return nil
 	}
 	tx.abandon()
-	if err := r.checkLocalLimits(); err != nil {
-		return err
+	if !tx.single() || tx.dots > uint64(r.limits.MessageDots) || tx.start-1 >= maxEnd/2 { // else no limit can be passed
+		if err := r.checkLocalLimits(); err != nil {
+			return err
+		}
 	}
-	data := r.buildMessage()
+	data, short := r.shortMessage()
+	if !short {
+		data = r.buildMessage()
+	}
 	if len(data) > r.limits.MessageBytes {
 		return &LimitError{"MessageBytes", uint64(len(data)), uint64(r.limits.MessageBytes)}
 	}
@@ -26,15 +31,16 @@ func (r *Runtime) commitLocal() error {
 	} else {
 		r.advance(tx.sender, tx.start+tx.dots, tx.lamport+tx.dots-1, tx.reps[1:1+tx.deps], tx.ends[1:1+tx.deps])
 	}
-	if !r.history.opts.Off {
+	switch {
+	case r.history.opts.Off:
+	case short:
+		r.history.keep(r, len(r.slab)-len(data), len(r.slab))
+	default:
 		r.keepLocal(data)
 	}
 	c := r.newCommit(tx.origin, true, false)
 	r.commitTouched(c)
 	r.pushLocal(data, c.posts)
-	if c.posts != nil {
-		c.posts = nil
-	}
 	return nil
 }
 
@@ -57,27 +63,23 @@ func (r *Runtime) pushLocal(data []byte, posts []func()) {
 		u.Origin = tx.origin
 	}
 	if posts != nil {
-		e.posts = posts
+		e.posts, tx.commit.posts = posts, nil
 	}
-	q.put(e)
+	if e != &q.direct {
+		q.put(e)
+	}
 }
 
 // keepLocal puts the message of the open transaction into history.
 func (r *Runtime) keepLocal(data []byte) {
 	tx, h, rec := &r.tx, &r.history, &r.tx.recs[0]
-	short := data[shortHead+1] == 0 && r.template.node == rec.node && len(data) >= 24+shortHead && len(data) < 1<<8
-	if short && h.addShort(&r.template, tx.start, tx.ops[rec.start:rec.end]) {
-		if h.over() {
-			h.evictSome()
-		}
-		return
-	}
+	h.settle(r)
 	m := keptMessage{start: tx.start, end: tx.start + tx.dots, flags: flagMulti, data: data} // kept whole
-	if short {
-		m.flags, m.objects, m.ops = 0, r.template.objects, tx.ops[rec.start:rec.end]
+	if data[shortHead+1] == 0 && r.template.node == rec.node && len(data) >= 24+shortHead && len(data) < 1<<8 {
+		m.flags, m.objects, m.ops = 0, r.template.objects[:r.template.size], tx.ops[rec.start:rec.end]
 	}
 	h.add(r, tx.sender, &m)
-	if short {
+	if m.flags == 0 {
 		h.last.node = rec.node
 	}
 }

@@ -15,7 +15,8 @@
 //  1. Use a Tx only inside the function it was handed to. Plain reads (those that return no error) panic on a Tx that has
 //     ended or is of another document; everything else returns an error.
 //  2. Inside Transact and View use only the Tx: calling Transact, View, Receive, Load, Save or an accessor of the same
-//     document there gives ErrNested, or a panic with it where the method returns no error.
+//     document there gives ErrNested, or a panic with it where the method returns no error. (Inside of a View, calls that
+//     only read go through while nobody waits to write: do not rely on it.)
 //  3. Treat bytes that come out (messages, Update.Data) as immutable. Bytes that go in may be reused afterwards.
 //  4. Event handlers run after the lock is released, in commit order, one at a time, each transaction once, in the
 //     goroutine that drains the queue: a commit of another goroutine may return before its events ran. A handler may call

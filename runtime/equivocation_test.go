@@ -183,6 +183,67 @@ func TestR31OwnDotsBeyondTheClock(t *testing.T) {
 	}
 }
 
+// Whoever depends on own dots beyond the clock has seen them, from another copy that writes under the same ID: the message would
+// wait for ever for dots that mean something else here, and all that is written under them would be equivocation.
+func TestR31OthersDependOnOwnDots(t *testing.T) {
+	a, c := open(t, 1), open(t, 2)
+	first := a.add("1")
+	backup := a.save()
+	second := a.add("2")
+	c.take(first, second)
+	third := c.add("3")
+	waiting := open(t, 3)
+	waiting.take(third)
+	for by, arrives := range map[string][]byte{"message": third, "bundle": mustBundle(t, [][]byte{third}), "state with what waits": waiting.save()} {
+		t.Run(by, func(t *testing.T) {
+			b := open(t, 1)
+			b.take(backup)
+			b.take(arrives)
+			if b.Replica() == id(1) {
+				t.Fatal("it goes on under dots that are used elsewhere")
+			}
+			m := b.add("4")
+			b.check()
+			b.take(second)
+			e := open(t, 4)
+			e.take(first, second, third, m)
+			same(t, e, b)
+		})
+	}
+	t.Run("restored in any order", func(t *testing.T) {
+		b := open(t, 1)
+		for _, m := range [][]byte{third, second, first} {
+			if _, err := b.Receive(m, runtime.Restore()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		m := b.add("4")
+		if b.Replica() != id(1) {
+			t.Error("the store had everything, and it took another ID")
+		}
+		e := open(t, 4)
+		e.take(first, second, third, m)
+		same(t, e, b)
+	})
+	t.Run("the store has lost own dots", func(t *testing.T) {
+		b := open(t, 1)
+		for _, m := range [][]byte{first, third} {
+			if _, err := b.Receive(m, runtime.Restore()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		m := b.add("4")
+		if b.Replica() == id(1) {
+			t.Error("it goes on under dots that are used elsewhere")
+		}
+		b.check()
+		b.take(second)
+		e := open(t, 4)
+		e.take(first, second, third, m)
+		same(t, e, b)
+	})
+}
+
 // Two copies that both wrote under one ID: their histories differ for ever, but neither goes on under it.
 func TestOwnEquivocation(t *testing.T) {
 	a, twin := open(t, 1), open(t, 1)

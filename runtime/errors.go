@@ -13,13 +13,13 @@ import (
 var (
 	ErrTxEnded        = errors.New("runtime: this Tx has ended: use a Tx only inside the function it was handed to")
 	ErrReadOnlyTx     = errors.New("runtime: a View cannot write: use Transact")
-	ErrForeignObject  = errors.New("runtime: the object belongs to another runtime than this Tx")
+	ErrForeignObject  = errors.New("runtime: the object belongs to another runtime than this Tx: use the handle of this one, or Resolve the object's Ref here")
 	ErrNested         = errors.New("runtime: Transact, View or Receive inside a transaction of the same document would block for good: use the Tx at hand")
 	ErrUnbound        = errors.New("runtime: the handle is not bound to a document: make it with weft.Open or a New function")
-	ErrKindConflict   = errors.New("runtime: this root name is registered with another kind")
+	ErrKindConflict   = errors.New("runtime: this root name is registered with another kind: take another name")
 	ErrUnknownKind    = errors.New("runtime: the kind is not registered: list it in Options.Kinds")
 	ErrDeleted        = errors.New("runtime: the object was deleted")
-	ErrRolledBack     = errors.New("runtime: the object was made in a transaction that was rolled back")
+	ErrRolledBack     = errors.New("runtime: the object was made in a transaction that was rolled back: make it again")
 	ErrOpaque         = errors.New("runtime: the object has operations of a newer version and cannot be edited by this one")
 	ErrInvalidOptions = errors.New("runtime: invalid options")
 )
@@ -65,6 +65,9 @@ type DecodeError struct {
 }
 
 func (e *DecodeError) Error() string {
+	if e.Format == "update" && e.Field == "format" { // not even its first bytes make sense
+		return "runtime: not a message, bundle, state or delta: " + e.Err.Error()
+	}
 	return fmt.Sprintf("runtime: %s: %s at byte %d: %v", e.Format, e.Field, e.Offset, e.Err)
 }
 
@@ -103,6 +106,9 @@ func (e *RangeError) Error() string {
 	if e.Len == 0 {
 		return fmt.Sprintf("%s: index %d is outside of 0 to %d %s", e.Op, e.Index, e.Max, e.Unit)
 	}
+	if e.Len < 0 {
+		return fmt.Sprintf("%s: %d %s from index %d on: a count is not negative", e.Op, e.Len, e.Unit, e.Index)
+	}
 	return fmt.Sprintf("%s: range [%d, %d) is outside of [0, %d) %s", e.Op, e.Index, e.Index+e.Len, e.Max, e.Unit)
 }
 
@@ -134,6 +140,8 @@ func first(s []vclock.Span) any {
 type EquivocationError struct {
 	Dot    vclock.Dot
 	Reason string
+	// Waiting says that neither is applied: the first still waits for others, and may turn out to be the wrong one.
+	Waiting bool
 }
 
 func (e *EquivocationError) Error() string {

@@ -58,6 +58,16 @@ func (u Update) Clock() vclock.Clock {
 	return info.Clock
 }
 
+// Extensions returns what the writer of a message said about it with the option of this name, with values as in Export;
+// nil if that is nothing, no map, or if the update is no message. Cost: that of decoding the envelope.
+func (u Update) Extensions() map[string]any {
+	info, err := Inspect(u.Data)
+	if err != nil {
+		return nil
+	}
+	return info.Extensions
+}
+
 // Redundant reports whether a replica with this clock needs nothing of the update.
 func (u Update) Redundant(c vclock.Clock) bool {
 	if u.Kind == MessageUpdate {
@@ -122,7 +132,9 @@ func (q *eventQueue) push(r *Runtime, u *Update, posts []func()) {
 	}
 	e := q.next()
 	e.number, e.update, e.posts = r.commits, *u, posts
-	q.put(e)
+	if e != &q.direct {
+		q.put(e)
+	}
 }
 
 // withProblems adds the problems of a commit to what it posts.
@@ -135,7 +147,7 @@ func (q *eventQueue) withProblems(r *Runtime, posts []func()) []func() {
 	return posts
 }
 
-// next returns an event to be filled and then handed to put: the direct one if that is free.
+// next returns an event to be filled: the direct one if that is free, else one that is then handed to put.
 func (q *eventQueue) next() *queuedEvent {
 	if q.pending.Load() == 0 && q.claims == q.done.Load() {
 		q.claims++
@@ -146,9 +158,6 @@ func (q *eventQueue) next() *queuedEvent {
 }
 
 func (q *eventQueue) put(e *queuedEvent) {
-	if e == &q.direct {
-		return
-	}
 	q.mu.Lock()
 	q.queue = append(q.queue, *e)
 	q.mu.Unlock()
@@ -157,28 +166,35 @@ func (q *eventQueue) put(e *queuedEvent) {
 
 // claim ends the lock holder's part: it returns whether the caller must deliver. The write lock is held.
 func (q *eventQueue) claim() bool {
-	own := q.owned
+	if !q.owned {
+		return false
+	}
 	q.owned = false
-	return own
+	return true
 }
 
 // drain delivers what is queued unless somebody else is at it; own says that the caller has claimed that, and that there
 // is a direct event.
 func (r *Runtime) drain(own bool) {
-	if !own && r.events.pending.Load() == 0 {
-		return
-	}
-	r.drainAll(own)
-}
-
-func (r *Runtime) drainAll(own bool) {
 	q := &r.events
 	if own {
 		r.deliver(&q.direct)
 		q.direct.release()
+		if q.pending.Load() == 0 {
+			q.done.Add(1)
+			own = false
+		}
 	}
-	for own || q.pending.Load() > 0 && r.claimQueue() {
-		own = false
+	if own || q.pending.Load() != 0 {
+		r.drainQueue(own)
+	}
+}
+
+// drainQueue is drain of what is in the queue, claimed or not.
+func (r *Runtime) drainQueue(claimed bool) {
+	q := &r.events
+	for claimed || q.pending.Load() > 0 && r.claimQueue() {
+		claimed = false
 		for q.pending.Load() > 0 {
 			q.mu.Lock()
 			e := q.queue[0]
@@ -206,11 +222,11 @@ func (r *Runtime) claimQueue() bool {
 
 // deliver calls all who are to hear of an event, going on behind a handler that panics.
 func (r *Runtime) deliver(e *queuedEvent) {
-	list := r.events.updates.list.Load()
-	if list == nil || e.update.Kind == 0 {
-		list = new([]*subscriber[Update])
+	var list []*subscriber[Update]
+	if p := r.events.updates.list.Load(); p != nil && e.update.Kind != 0 {
+		list = *p
 	}
-	for at := 0; at < len(*list)+len(e.posts); {
+	for at := r.deliverFrom(0, list, e); at < len(list)+len(e.posts); {
 		at = r.deliverFrom(at, list, e)
 	}
 }
@@ -218,7 +234,7 @@ func (r *Runtime) deliver(e *queuedEvent) {
 // deliverFrom calls the handlers in list and then what was posted, from number at on, and returns the number after the
 // last one called: a handler that panics is the last. One that ends its goroutine, as t.FailNow does, ends the claim:
 // others go on delivering. There is one deferred function an event, since that is what an edit pays for.
-func (r *Runtime) deliverFrom(at int, list *[]*subscriber[Update], e *queuedEvent) (next int) {
+func (r *Runtime) deliverFrom(at int, list []*subscriber[Update], e *queuedEvent) (next int) {
 	clean := false
 	defer func() {
 		if clean {
@@ -230,15 +246,15 @@ func (r *Runtime) deliverFrom(at int, list *[]*subscriber[Update], e *queuedEven
 			r.events.done.Add(1)
 		}
 	}()
-	for next = at; next < len(*list); {
-		x := (*list)[next]
+	for next = at; next < len(list); {
+		x := list[next]
 		next++
 		if x.from <= e.number && !x.gone.Load() {
 			x.fn(e.update)
 		}
 	}
-	for next < len(*list)+len(e.posts) {
-		f := e.posts[next-len(*list)]
+	for next < len(list)+len(e.posts) {
+		f := e.posts[next-len(list)]
 		next++
 		f()
 	}
@@ -317,8 +333,8 @@ func (r *Runtime) OnUpdate(fn func(Update)) (stop func()) {
 	return subscribe(r, &r.events.updates, fn)
 }
 
-// OnProblem calls fn for what is ignored or refused from now on: operations that make no sense, senders that
-// equivocate or whose timestamps jump.
+// OnProblem calls fn for what is ignored or refused from now on: operations that make no sense, the first hundred of an
+// update, and senders that equivocate or whose timestamps jump.
 func (r *Runtime) OnProblem(fn func(Problem)) (stop func()) {
 	return subscribe(r, &r.events.problems, fn)
 }

@@ -19,7 +19,7 @@ func (x *Exporter) Node(n *Node) any {
 	if n == nil {
 		return nil
 	}
-	if n.opaque != nil || n.obj == nil {
+	if n.opaque() != nil || n.obj == nil {
 		return map[string]any{"$opaque": n.kind.name}
 	}
 	return n.obj.Export(x)

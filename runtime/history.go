@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"slices"
 	"sort"
+	"sync"
 
 	"github.com/google/uuid"
 
@@ -18,6 +19,7 @@ import (
 //  2. Others' blocks are dropped oldest first once there are more messages or bytes than the bounds allow; own ones only
 //     if an acknowledgement covers them.
 //  3. messages and bytes add up to what the blocks hold.
+//  4. Fresh messages are the newest of all, by the template's sender, in order. Whoever looks at blocks settles them first.
 type history struct {
 	opts     History
 	of       map[Rep][]*historyBlock
@@ -27,9 +29,13 @@ type history struct {
 	messages int
 	bytes    int
 	last     *historyBlock // the block that took the last message
-	log      streamLog     // of the messages in the order in which they were applied
+	settling sync.Mutex    // of readers who find fresh messages
+	// from and to bound the fresh messages in the runtime's slab, if there are any: own ones, made from its template, one
+	// after the other, that stand in no block yet. Putting them there together costs a fraction of doing it one by one.
+	from, to int
+	log      streamLog // of the messages in the order in which they were applied
 
-	msg     message // reused, as those below
+	msg     *message // reused, as those below
 	deps    []dependency
 	places  []uint64
 	compare streamCompare
@@ -56,30 +62,98 @@ type historyBlock struct {
 
 // blockMessages bounds the messages of a block, and so the work of finding one in it.
 const (
-	blockMessages = 128
+	blockMessages = 256
 	blockBytes    = 8 << 10
 )
 
-// addShort is add for an own message of one operation whose head and objects are those of the short entries before it,
-// as r.template made them. It reports whether the open block took it; nearly always it does.
-func (h *history) addShort(t *messageTemplate, start uint64, ops []byte) bool {
-	b := h.last
-	if b == nil || b.rep != t.sender || b.node != t.node || b.end != start || b.messages >= b.most || len(b.buf) >= blockBytes || b.dropped {
-		return false
+// keep notes a message that was just cut from the slab, r.slab[from:to], after the template.
+func (h *history) keep(r *Runtime, from, to int) {
+	if from != h.to {
+		h.settle(r)
+		h.from = from
 	}
-	size := len(b.buf)
-	if cap(b.buf)-size <= len(ops) { // room for all that the block will hold if it goes on like this
-		b.buf = slices.Grow(b.buf, len(ops)+(1+size/max(b.messages, 1))*(b.most-b.messages))
+	h.to = to
+}
+
+// settle puts the fresh messages into blocks. The write lock is held, or settling under the read lock.
+func (h *history) settle(r *Runtime) {
+	fresh, t := r.slab[h.from:h.to], &r.template
+	h.from, h.to = 0, 0
+	if len(fresh) == 0 {
+		return
 	}
-	b.buf = appendUvarint(b.buf, uint64(len(ops))<<1)
-	for _, c := range ops { // a few bytes: no call
-		b.buf = append(b.buf, c)
+	start, _ := binary.Uvarint(fresh[len(t.head):])
+	for len(fresh) > 0 {
+		if b := h.last; b != nil && b.rep == t.sender && b.node == t.node && b.end == start && b.room() && !b.dropped {
+			n := h.takeRun(b, fresh, t.size)
+			fresh = fresh[n:]
+			if start = b.end; n > 0 {
+				continue
+			}
+		}
+		data := fresh[:shortHead+int(fresh[1])]
+		fresh = fresh[len(data):]
+		m := keptMessage{start: start, end: start + 1, flags: data[shortHead+1], data: data}
+		at := len(t.head) + uvarintLen(start)
+		if m.flags != 0 { // flagCount
+			dots, _ := binary.Uvarint(data[at:])
+			m.end = start + dots
+		} else {
+			m.objects, m.ops = t.objects[:t.size], data[at+t.size:]
+		}
+		h.add(r, t.sender, &m)
+		if start = m.end; m.flags == 0 {
+			h.last.node = t.node
+		}
 	}
-	b.end++
-	b.messages++
-	h.messages++
-	h.bytes += len(b.buf) - size
-	return true
+	if h.over() {
+		h.evictSome()
+	}
+}
+
+// takeRun appends to b the fresh messages that are like its short entries, up to the first that is not or for which b has
+// no room, and returns their length. size is that of their object table.
+func (h *history) takeRun(b *historyBlock, fresh []byte, size int) int {
+	at, start := 0, b.end
+	last := start + uint64(b.most-b.messages)
+	width := uvarintLen(start)
+	head := len(messageTemplate{}.head) + width + size - 1 // of what stands before an operation, less a byte for its length
+	buf := b.buf
+	longer := uint64(1) << (7 * width) // the next width is beyond what a block holds
+	for ; at < len(fresh) && start < last && len(buf) < blockBytes; start++ {
+		if start == longer {
+			head++
+		}
+		end := at + shortHead + int(fresh[at+1])
+		if fresh[at+shortHead+1] != 0 {
+			break
+		}
+		k, n := len(buf), end-at-head
+		if cap(buf)-k < n+stroke { // room for all that the block will hold if it goes on like this
+			buf = slices.Grow(buf, n*int(last-start)+stroke)
+		}
+		if from := at + head; n <= stroke && len(fresh)-from >= stroke {
+			*(*[stroke]byte)(buf[k : k+stroke]) = [stroke]byte(fresh[from : from+stroke])
+			buf = buf[:k+n]
+		} else {
+			buf = append(buf, fresh[from:end]...)
+		}
+		buf[k] = byte(n-1) << 1
+		at = end
+	}
+	n := int(start - b.end)
+	b.messages += n
+	h.messages += n
+	h.bytes += len(buf) - len(b.buf)
+	b.buf, b.end = buf, start
+	return at
+}
+
+// settleShared is settle for those who hold the read lock.
+func (h *history) settleShared(r *Runtime) {
+	h.settling.Lock()
+	h.settle(r)
+	h.settling.Unlock()
 }
 
 // keptMessage is a message on its way into or out of history.
@@ -120,7 +194,10 @@ func (h *history) add(r *Runtime, rep Rep, m *keptMessage) {
 	} else {
 		h.note()
 		if m.parsed == nil {
-			m.parsed = &h.msg
+			if h.msg == nil {
+				h.msg = new(message)
+			}
+			m.parsed = h.msg
 			h.msg.parseOwn(m.data)
 		}
 		h.addFull(r, b, m.parsed)
@@ -138,9 +215,11 @@ func (h *history) evictSome() {
 	}
 }
 
+func (b *historyBlock) room() bool { return b.messages < b.most && len(b.buf) < blockBytes }
+
 // takes reports whether the next message fits into the block.
 func (b *historyBlock) takes(m *keptMessage, short bool) bool {
-	return b.end == m.start && b.messages < b.most && len(b.buf) < blockBytes &&
+	return b.end == m.start && b.room() &&
 		(!short || len(b.objects) == 0 || string(b.objects) == string(m.objects)) && (!short || b.adopt(m))
 }
 
@@ -214,6 +293,7 @@ func (h *history) over() bool { return h.messages > h.opts.Messages || h.bytes >
 
 // find returns the bytes of the message that holds a dot.
 func (h *history) find(r *Runtime, rep Rep, seq uint64) ([]byte, bool) {
+	h.settle(r)
 	list := h.of[rep]
 	i := sort.Search(len(list), func(i int) bool { return list[i].end > seq })
 	if i == len(list) || list[i].start > seq {
@@ -268,6 +348,7 @@ func (r *Runtime) Acknowledge(c vclock.Clock) {
 	}
 	defer r.unlock()
 	h := &r.history
+	h.settle(r)
 	h.own[r.self] = max(h.own[r.self], c.Get(r.replicas[r.self]))
 	for rep, acked := range h.own {
 		h.own[rep] = max(acked, c.Get(r.replicas[rep]))
@@ -284,6 +365,24 @@ func (r *Runtime) Unacknowledged() (vclock.Span, bool) {
 	return s, s.Start < s.End
 }
 
+// Kept returns the clock from which on MessagesSince can tell all: what lies below it history no longer holds. Cost:
+// O(replicas).
+func (r *Runtime) Kept() vclock.Clock {
+	r.rlock()
+	defer r.mu.RUnlock()
+	r.history.settleShared(r)
+	c := make(vclock.Clock, len(r.next))
+	for i, end := range r.next {
+		if list := r.history.of[Rep(i)]; len(list) > 0 && list[len(list)-1].end == end {
+			end = list[0].start
+		}
+		if end > 0 {
+			c.Set(r.replicas[i], end)
+		}
+	}
+	return c
+}
+
 // MessagesSince returns the messages that a replica with this clock misses, in causal order; the caller owns them. When
 // history no longer holds them all, or the clock ends inside of a transaction, it returns ErrEvicted: use SaveSince. Cost:
 // O(replicas + messages returned).
@@ -292,6 +391,7 @@ func (r *Runtime) MessagesSince(c vclock.Clock) ([][]byte, error) {
 		return nil, err
 	}
 	defer r.mu.RUnlock()
+	r.history.settleShared(r)
 	type found struct {
 		keptMessage
 		rep Rep

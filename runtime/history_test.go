@@ -127,3 +127,26 @@ func TestHistoryOfTwo(t *testing.T) {
 	}
 	a.check()
 }
+
+// TestKept: from the clock that history reaches back to, and from no earlier one, it tells all.
+func TestKept(t *testing.T) {
+	b := open(t, 2)
+	a := open(t, 1)
+	a.add("1")
+	b.take(a.save())
+	b.take(a.add("2"), a.add("3"))
+	b.add("4")
+	b.add("5")
+	kept := b.Kept()
+	if want := (vclock.Clock{a.Replica(): 1}); !kept.Equal(want) {
+		t.Errorf("%v, want %v", kept, want)
+	}
+	if ms, err := b.MessagesSince(kept); err != nil || len(ms) != 4 {
+		t.Errorf("%d messages, %v", len(ms), err)
+	}
+	off := open(t, 3, func(o *runtime.Options) { o.History.Off = true })
+	off.add("x")
+	if kept := off.Kept(); !kept.Equal(off.Clock()) {
+		t.Errorf("without history: %v", kept)
+	}
+}

@@ -1,24 +1,32 @@
 package runtime
 
-import "github.com/seed1312cc15/weft/vclock"
+import (
+	"github.com/google/uuid"
+
+	"github.com/seed1312cc15/weft/vclock"
+)
 
 // Info describes an update without applying it.
 type Info struct {
 	Kind     UpdateKind
-	Bytes    int
-	Document vclock.Replica // zero: none
+	Bytes    int            // of the whole update
+	Document uuid.UUID      // zero: it names none
 	Clock    vclock.Clock   // what it depends on and brings
 	Base     vclock.Clock   // delta: what it presumes
+	Lamport  uint64         // the greatest timestamp that it brings
 	Messages int            // message, bundle: how many
-	Lamport  uint64
-	WallTime uint64 // message: ms since 1970, 0 if it has none
-	Sender   vclock.Replica
-	Start    uint64
-	End      uint64
-	Ops      int
+	Ops      int            // message, bundle: operations in all
+	Sender   vclock.Replica // message: who wrote it,
+	Start    uint64         // its first dot,
+	End      uint64         // and the end of its dots, exclusive
+	WallTime uint64         // message: ms since 1970 by its writer's clock, 0 if it has none
+	// Extensions is what a message's writer said about it, see the option of this name, with values as in Export; nil:
+	// nothing, or no map.
+	Extensions map[string]any
 }
 
-// Inspect decodes the envelope of an update of any kind, with default limits.
+// Inspect decodes the envelope of an update of any kind, with default limits. Errors: *DecodeError, *LimitError. Cost:
+// O(length) for messages and bundles, O(replicas) and the checksum for states and deltas.
 func Inspect(data []byte) (*Info, error) {
 	lim := DefaultLimits()
 	kind, err := KindOf(data)
@@ -33,6 +41,9 @@ func Inspect(data []byte) (*Info, error) {
 			return nil, err
 		}
 		info.message(&m)
+		if m.ext != nil {
+			info.Extensions, _ = exportValue(m.ext).(map[string]any)
+		}
 	case BundleUpdate:
 		ms, err := splitBundle(data, &lim)
 		if err != nil {
@@ -67,7 +78,7 @@ func (i *Info) message(m *message) {
 		i.Clock = make(vclock.Clock)
 	}
 	i.Messages++
-	i.Ops += m.nops
+	i.Ops += m.ops
 	i.Document, i.WallTime = m.document, m.wall
 	i.Lamport = max(i.Lamport, m.lamport+m.count-1)
 	i.Sender, i.Start, i.End = m.sender, m.start, m.end()

@@ -122,6 +122,7 @@ func TestErrorsTell(t *testing.T) {
 	for want, err := range map[string]error{
 		"runtime: limit Depth: 9 is over 8":                          &runtime.LimitError{Name: "Depth", Got: 9, Max: 8},
 		"Remove: range [3, 4) is outside of [0, 2) lines":            &runtime.RangeError{Op: "Remove", Index: 3, Len: 1, Max: 2, Unit: "lines"},
+		"Remove: -1 lines from index 3 on: a count is not negative":  &runtime.RangeError{Op: "Remove", Index: 3, Len: -1, Max: 2, Unit: "lines"},
 		"runtime: missing dependencies: 0 spans of dots, first none": &runtime.MissingDepsError{},
 		"runtime: panic in a test: 7":                                &runtime.PanicError{Where: "a test", Value: 7},
 	} {

@@ -22,34 +22,54 @@ type kindInfo struct {
 	name string
 	code uint64 // in wellKnown, or 0
 	new  func(*Node) Object
+	made *nodeName // of all objects of the kind that were made
+	// oversees says that its objects are Overseers; set under the table's lock.
+	oversees bool
 }
+
+// recordCode is the code of the kind whose children have the same names in many objects.
+const recordCode = 14
 
 const maxKindName = 255
 
-func kindCode(name string) uint64 {
-	for i, n := range wellKnown {
-		if i > 0 && n == name {
-			return uint64(i)
-		}
+// kindCodes are the codes by name.
+var kindCodes = func() map[string]uint64 {
+	codes := make(map[string]uint64, len(wellKnown))
+	for code, name := range wellKnown[1:] {
+		codes[name] = uint64(code) + 1
 	}
-	return 0
+	return codes
+}()
+
+func kindCode(name string) uint64 { return kindCodes[name] }
+
+// findKind returns the record of a kind by name, nil if there is none.
+func (r *Runtime) findKind(name string) *kindInfo {
+	if code := kindCode(name); code != 0 {
+		return r.kindByCode[code]
+	}
+	return r.kinds[name]
 }
 
-// kind returns the record of a kind by name, making one for an unknown kind.
+// kind is findKind, making a record for an unknown kind.
 func (r *Runtime) kind(name string) *kindInfo {
-	if k := r.kinds[name]; k != nil {
+	k := r.findKind(name)
+	if k != nil {
 		return k
 	}
-	k := &kindInfo{name: name, code: kindCode(name)}
-	r.kinds[name] = k
+	k = &kindInfo{name: name, code: kindCode(name)}
 	if k.code != 0 {
 		r.kindByCode[k.code] = k
+		return k
 	}
+	if r.kinds == nil {
+		r.kinds = make(map[string]*kindInfo)
+	}
+	r.kinds[name] = k
 	return k
 }
 
 func (r *Runtime) registerKinds(kinds []Kind) error {
-	r.kinds = make(map[string]*kindInfo, len(kinds))
 	r.kindByCode = make([]*kindInfo, len(wellKnown))
 	for _, k := range kinds {
 		if k.Name == "" || len(k.Name) > maxKindName || k.New == nil {

@@ -49,7 +49,7 @@ func (r *Reader) Kind(field string) string {
 func (r *Runtime) CheckKind(name string) error {
 	r.table.Lock()
 	defer r.table.Unlock()
-	if k := r.kinds[name]; k == nil || k.new == nil {
+	if k := r.findKind(name); k == nil || k.new == nil {
 		return fmt.Errorf("%w: %q", ErrUnknownKind, name)
 	}
 	return nil

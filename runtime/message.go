@@ -32,16 +32,21 @@ type repBound struct {
 	end uint64
 }
 
+// objectPlace is where an entry of a message's object table stands: all that is kept of it.
+type objectPlace struct {
+	at    uint32 // offset in the table
+	depth uint32 // implicit objects: how many of the table stand above it
+}
+
 // objectRef is an entry of a message's object table.
 type objectRef struct {
-	class  nodeClass
-	kind   uint64 // code; 0: kindName
-	name   []byte // kind's name
-	key    []byte // root name or key of an implicit object
-	rep    uint64 // made objects: replica's number in the table
-	seq    uint64 // and seq
-	parent int    // implicit objects: index in the object table
-	depth  int    // implicit objects: how many of the table stand above it
+	class nodeClass
+	kind  uint64 // code; 0: kindName
+	name  []byte // kind's name
+	key   []byte // root name or key of an implicit object
+	rep   uint64 // made objects: replica's number in the table
+	seq   uint64 // and seq
+	back  uint64 // implicit objects: how many entries before it but one the parent stands
 }
 
 // message is a decoded envelope. Slices alias the input.
@@ -57,11 +62,11 @@ type message struct {
 	ext      []byte
 	table    []repBound
 	deps     int // the first deps entries of table are the causally maximal dependencies
-	objects  []objectRef
+	objects  []objectPlace
 	objBytes []byte // the object table as it stands
 	opBytes  []byte // the operations as they stand
+	ops      int    // how many
 	opsAt    int    // offset of opBytes in the content
-	nops     int    // operations
 
 	reps []Rep // the sender and the table here, noRep for one that is not known; empty: not looked up yet
 }
@@ -190,10 +195,18 @@ func bstr(data []byte, format string) ([]byte, error) {
 }
 
 func cutBstr(data []byte) (content, rest []byte, ok bool) {
-	if len(data) == 0 || data[0]>>5 != 2 {
+	n, head := bstrHead(data)
+	if head == 0 || n > len(data)-head || head != bstrHeaderLen(n) {
 		return nil, nil, false
 	}
-	n, head := 0, 0
+	return data[head : head+n : head+n], data[head+n:], true
+}
+
+// bstrHead reads the head of a CBOR byte string: the length that it tells, and its own, 0 if it is none.
+func bstrHead(data []byte) (n, head int) {
+	if len(data) == 0 || data[0]>>5 != 2 {
+		return 0, 0
+	}
 	switch low := data[0] & 0x1f; {
 	case low < 24:
 		n, head = int(low), 1
@@ -203,27 +216,16 @@ func cutBstr(data []byte) (content, rest []byte, ok bool) {
 		n, head = int(binary.BigEndian.Uint16(data[1:])), 3
 	case low == 26 && len(data) >= 5:
 		v := binary.BigEndian.Uint32(data[1:])
-		if v > 1<<31-1 {
-			return nil, nil, false
+		if v <= 1<<31-1 {
+			n, head = int(v), 5
 		}
-		n, head = int(v), 5
-	default:
-		return nil, nil, false
 	}
-	if n > len(data)-head || head != bstrHeaderLen(n) {
-		return nil, nil, false
-	}
-	return data[head : head+n : head+n], data[head+n:], true
+	return n, head
 }
 
 // buildMessage encodes the open transaction. The bytes are immutable from here on.
 func (r *Runtime) buildMessage() []byte {
 	tx := &r.tx
-	if len(tx.reps) == 1 && tx.lamport == tx.start+1 && r.template.fits(tx) && r.document == uuid.Nil && !r.opts.WallTime {
-		if b := r.shortMessage(); b != nil {
-			return b
-		}
-	}
 	var flags byte
 	if len(tx.reps) > 1 {
 		flags |= flagTable
@@ -243,6 +245,9 @@ func (r *Runtime) buildMessage() []byte {
 		}
 		if r.opts.WallTime {
 			flags |= flagWall
+		}
+		if tx.ext != nil {
+			flags |= flagExt
 		}
 	}
 	b := append(r.dec.scratch[:0], formatMessage, flags)
@@ -268,8 +273,12 @@ func (r *Runtime) buildMessage() []byte {
 			b = appendUvarint(b, tx.ends[i]-1)
 		}
 	}
+	if flags&flagExt != 0 {
+		b = append(appendUvarint(b, uint64(len(tx.ext))), tx.ext...)
+	}
 	b = r.appendOperations(b, flags)
 	if flags&flagMulti == 0 && tx.recs[0].node.class == classRoot {
+		r.history.settle(r) // what was made from the template
 		r.template.set(r, tx)
 	}
 	if r.dec.scratch = b; cap(b) > keptBuffer {
@@ -279,70 +288,80 @@ func (r *Runtime) buildMessage() []byte {
 }
 
 // messageTemplate holds what messages of one operation on one root by one sender have in common: nearly all there are.
+// node is nil where nothing is made from it: the messages carry more, or the object table is long.
 type messageTemplate struct {
 	node    *Node
 	sender  Rep
 	head    [shortHead + 18]byte // head of a short byte string, format, flags, sender
-	objects []byte               // object table, in an array of shortObjects bytes at least
+	objects [shortObjects]byte   // object table
+	size    int                  // of that
 }
 
 const (
 	shortHead    = 2  // length of the head of a byte string of 24 to 255 bytes: of nearly every message
-	shortObjects = 16 // object tables up to this length are copied at a stroke
-	shortOps     = 64 // bytes of operations that a message made from the template may have
-	shortRoom    = 128
+	shortObjects = 32 // bytes of object table that a message made from the template may have
+	shortOps     = 63 // bytes of operations that a message made from the template may have
+	shortRoom    = 160
+	stroke       = 16 // bytes that are copied without looking where they end: most operations have fewer
 )
 
 func (t *messageTemplate) set(r *Runtime, tx *txState) {
-	t.node, t.sender = tx.recs[0].node, tx.sender
+	t.node, t.sender = nil, tx.sender
 	t.head[0], t.head[shortHead] = 0x58, formatMessage
 	copy(t.head[shortHead+2:], r.replicas[tx.sender][:])
-	objs := objectTable{buf: append(r.dec.nodes[:0], t.node)}
-	t.objects = r.appendObjectRef(make([]byte, 0, 2*shortObjects), t.node, true, 0, &objs)
+	objs := objectTable{buf: append(r.dec.nodes[:0], tx.recs[0].node)}
+	table := r.appendObjectRef(make([]byte, 0, shortObjects), tx.recs[0].node, true, 0, &objs)
+	if t.size = copy(t.objects[:], table); t.size == len(table) && r.document == uuid.Nil && !r.opts.WallTime {
+		t.node = tx.recs[0].node
+	}
 }
 
-// fits reports whether the open transaction is one operation on the template's object by its sender.
-func (t *messageTemplate) fits(tx *txState) bool {
-	return tx.single() && t.node == tx.recs[0].node && t.sender == tx.sender
+// setDocument makes id the document's: from now on messages carry it.
+func (r *Runtime) setDocument(id uuid.UUID) {
+	r.history.settle(r) // with the template that they were made from
+	r.template.node, r.document = nil, id
 }
 
-// shortMessage writes a message without flags but for flagCount after the template, straight into the slab. It returns
-// nil if the message is not short, or there is no room. What is copied at a stroke may run over the end of the message
-// into the free part of the slab.
-func (r *Runtime) shortMessage() []byte {
+// shortMessage writes the message of the open transaction after the template, straight into the slab, and reports whether it
+// could: nearly always it is one operation on the template's object by its sender, needs no flags but flagCount, and is
+// short. What is copied at a stroke may run over the end of the message into the free part of the slab.
+func (r *Runtime) shortMessage() ([]byte, bool) {
 	t, tx, at := &r.template, &r.tx, len(r.slab)
-	ops := tx.ops[tx.recs[0].start:tx.recs[0].end]
-	if cap(r.slab)-at < shortRoom || len(t.objects) > shortObjects || len(ops) > shortOps {
-		return nil
+	rec := &tx.recs[0]
+	if !tx.single() || len(tx.reps) != 1 || t.node != rec.node || t.sender != tx.sender || tx.lamport != tx.start+1 ||
+		tx.ext != nil || cap(r.slab)-at < shortRoom {
+		return nil, false
 	}
 	b := (*[shortRoom]byte)(r.slab[at : at+shortRoom])
 	*(*[len(t.head)]byte)(b[:]) = t.head
-	n := len(t.head) + putUvarint(b[len(t.head):], tx.start)
+	n := len(t.head)
+	if v := tx.start; v < 1<<21 && v >= 1<<14 { // most of what a long document counts
+		binary.LittleEndian.PutUint32(b[n:], uint32(v&0x7f|v<<1&0x7f00|v<<2&0x7f0000|0x8080))
+		n += 3
+	} else {
+		n += binary.PutUvarint(b[n:], v)
+	}
 	if tx.dots != 1 {
 		b[shortHead+1] = flagCount
-		n += putUvarint(b[n:], tx.dots)
+		n += binary.PutUvarint(b[n:], tx.dots)
 	}
-	*(*[shortObjects]byte)(b[n:]) = [shortObjects]byte(t.objects[:shortObjects])
-	n += len(t.objects)
-	for _, c := range ops {
-		b[n] = c
-		n++
+	*(*[shortObjects]byte)(b[n:]) = t.objects
+	n += t.size
+	ops := tx.ops[rec.start:rec.end]
+	switch {
+	case len(ops) <= stroke && cap(ops) >= stroke:
+		*(*[stroke]byte)(b[n:]) = [stroke]byte(ops[:stroke])
+	case len(ops) <= shortOps:
+		copy(b[n:], ops)
+	default:
+		return nil, false
 	}
-	if n < shortHead+24 {
-		return nil
+	if n += len(ops); n < shortHead+24 {
+		return nil, false
 	}
 	b[1] = byte(n - shortHead)
 	r.slab = r.slab[:at+n]
-	return b[:n:n]
-}
-
-// putUvarint is appendUvarint into a slice of ten bytes at least; it returns the number of bytes.
-func putUvarint(b []byte, v uint64) int {
-	if v < 1<<21 && v >= 1<<14 { // most of what a long document counts
-		binary.LittleEndian.PutUint32(b, uint32(v&0x7f|v<<1&0x7f00|v<<2&0x7f0000|0x8080))
-		return 3
-	}
-	return binary.PutUvarint(b, v)
+	return b[:n:n], true
 }
 
 func (r *Runtime) appendOperations(b []byte, flags byte) []byte {
@@ -419,8 +438,8 @@ func (r *Runtime) appendObjectRef(b []byte, n *Node, last bool, i int, t *object
 	}
 	switch n.class {
 	case classDot:
-		b = appendUvarint(b, uint64(r.tx.find0(n.dot.Rep)))
-		return appendUvarint(b, n.dot.Seq)
+		b = appendUvarint(b, uint64(r.tx.find0(n.dot().Rep)))
+		return appendUvarint(b, n.dot().Seq)
 	case classImplicit:
 		b = appendUvarint(b, uint64(i-t.find(n.parent)-1))
 	}
@@ -429,7 +448,7 @@ func (r *Runtime) appendObjectRef(b []byte, n *Node, last bool, i int, t *object
 }
 
 const (
-	slabSize  = 16 << 10
+	slabSize  = 32 << 10
 	firstSlab = 1 << 10
 	// keptBuffer bounds the buffers of one transaction that are kept for the next.
 	keptBuffer = 64 << 10
@@ -445,6 +464,7 @@ func (r *Runtime) intoSlab(content []byte) []byte {
 		if need > slabSize/8 {
 			return append(append(make([]byte, 0, need), h...), content...)
 		}
+		r.history.settle(r)
 		// A document that hardly changes, of which a server may have thousands, starts small.
 		r.slab = make([]byte, 0, min(slabSize, max(firstSlab, 2*cap(r.slab), need)))
 	}

@@ -158,17 +158,20 @@ func (m *message) parseBody(rd *Reader, lim *Limits) {
 	objAt := rd.off
 	m.parseObjects(rd, lim)
 	m.objBytes = rd.buf[objAt:rd.off]
-	m.opsAt, m.nops = rd.off, 1
-	m.opBytes = rd.buf[rd.off:]
-	switch {
-	case rd.err != nil:
-	case m.flags&flagMulti == 0:
-		rd.off = len(rd.buf)
-	default:
-		m.parseFrames(rd, lim)
+	m.ops, m.opsAt = 0, rd.off
+	if rd.err != nil {
+		return
 	}
+	m.opBytes = rd.buf[rd.off:]
+	if m.flags&flagMulti == 0 {
+		m.ops = 1
+		rd.off = len(rd.buf)
+		return
+	}
+	m.parseFrames(rd, lim)
 }
 
+// parseFrames checks the operations; frames yields them.
 func (m *message) parseFrames(rd *Reader, lim *Limits) {
 	n := rd.Count("operations", 2)
 	if n > lim.MessageOps {
@@ -177,32 +180,32 @@ func (m *message) parseFrames(rd *Reader, lim *Limits) {
 	if n < 2 {
 		rd.Fail("operations", ErrCorrupt)
 	}
-	m.nops = n
 	var sum uint64
 	for range n {
-		f := m.frame(rd)
 		if rd.err != nil {
 			return
 		}
+		f := readFrame(rd)
+		switch {
+		case rd.err != nil:
+		case f.object < 0 || f.object >= len(m.objects):
+			rd.Fail("operation object", ErrCorrupt)
+		case f.dots > m.count:
+			rd.Fail("operation dots", ErrCorrupt)
+		}
 		sum += f.dots
 	}
-	if sum != m.count || rd.Len() != 0 {
+	if m.ops = n; rd.err == nil && (sum != m.count || rd.Len() != 0) {
 		rd.Fail("operations", ErrCorrupt)
 	}
 }
 
-// frame reads the next operation of several.
-func (m *message) frame(rd *Reader) opFrame {
+func readFrame(rd *Reader) opFrame {
 	head := rd.Uvarint("operation")
-	f := opFrame{object: int(head >> 1), dots: 1}
-	if head>>1 >= uint64(len(m.objects)) {
-		rd.Fail("operation object", ErrCorrupt)
-		return f
-	}
+	f := opFrame{object: int(min(head>>1, 1<<31-1)), dots: 1}
 	if head&1 != 0 {
-		if f.dots = rd.Uvarint("operation dots"); f.dots < 2 || f.dots > m.count {
+		if f.dots = rd.Uvarint("operation dots"); f.dots < 2 {
 			rd.Fail("operation dots", ErrCorrupt)
-			return f
 		}
 	}
 	size := rd.Count("operation length", 1)
@@ -211,16 +214,16 @@ func (m *message) frame(rd *Reader) opFrame {
 	return f
 }
 
-// frames yields the operations of a message that was parsed.
-func (m *message) frames(yield func(opFrame) bool) {
+// frames yields the operations of a message that was parsed. The frame is valid until the next.
+func (m *message) frames(yield func(f *opFrame) bool) {
 	if m.flags&flagMulti == 0 {
-		yield(opFrame{len(m.objects) - 1, m.count, m.opBytes, m.opsAt})
+		yield(&opFrame{len(m.objects) - 1, m.count, m.opBytes, m.opsAt})
 		return
 	}
 	rd := Reader{buf: m.opBytes, base: m.opsAt, format: "message"}
-	rd.Count("operations", 2)
-	for range m.nops {
-		if !yield(m.frame(&rd)) {
+	var f opFrame
+	for range rd.Count("operations", 2) {
+		if f = readFrame(&rd); !yield(&f) {
 			return
 		}
 	}
@@ -228,40 +231,26 @@ func (m *message) frames(yield func(opFrame) bool) {
 
 func (m *message) parseObjects(rd *Reader, lim *Limits) {
 	m.objects = m.objects[:0]
+	start := rd.off
 	for more := true; more && rd.err == nil; {
-		tag := rd.Uvarint("object")
-		more = tag&1 != 0
-		o := objectRef{class: nodeClass(tag >> 1 & 3), kind: tag >> 3}
-		if o.kind >= uint64(len(wellKnown)) {
-			rd.Fail("kind code", ErrVersion)
-		}
-		if o.kind == 0 {
-			o.name = rd.Bytes("kind name")
-			if len(o.name) == 0 || len(o.name) > maxKindName || kindCode(string(o.name)) != 0 {
-				rd.Fail("kind name", ErrCorrupt)
-			}
-		}
+		place := objectPlace{at: uint32(rd.off - start)}
+		o, next := readObject(rd)
+		more = next
 		switch o.class {
 		case classDot:
-			o.rep, o.seq = rd.Uvarint("object replica"), rd.Uvarint("object seq")
 			if o.rep > uint64(len(m.table)) || o.seq >= m.boundOf(o.rep) {
 				rd.Fail("object dot", ErrCorrupt)
 			}
 		case classImplicit:
-			back := rd.Uvarint("object parent")
-			if back >= uint64(len(m.objects)) {
+			if o.back >= uint64(len(m.objects)) {
 				rd.Fail("object parent", ErrCorrupt)
+			} else {
+				place.depth = m.objects[len(m.objects)-1-int(o.back)].depth + 1
 			}
-			if rd.err == nil {
-				o.parent = len(m.objects) - 1 - int(back)
-				o.depth = m.objects[o.parent].depth + 1
+			if place.depth > MaxDepth {
+				rd.Fail("object parent", &LimitError{"Depth", uint64(place.depth), MaxDepth})
 			}
-			if o.depth > MaxDepth {
-				rd.Fail("object parent", &LimitError{"Depth", uint64(o.depth), MaxDepth})
-			}
-			o.key = rd.Bytes("object key")
 		case classRoot:
-			o.key = rd.Bytes("object name")
 		default:
 			rd.Fail("object class", ErrCorrupt)
 		}
@@ -271,11 +260,42 @@ func (m *message) parseObjects(rd *Reader, lim *Limits) {
 		if len(m.objects) == cap(m.objects) && more {
 			m.objects = slices.Grow(m.objects, 1+countObjects(*rd))
 		}
-		m.objects = append(m.objects, o)
+		m.objects = append(m.objects, place)
 		if len(m.objects) > lim.MessageOps {
 			rd.Fail("object", &LimitError{"MessageOps", uint64(len(m.objects)), uint64(lim.MessageOps)})
 		}
 	}
+}
+
+// readObject reads one entry of an object table, and whether another follows.
+func readObject(rd *Reader) (o objectRef, more bool) {
+	tag := rd.Uvarint("object")
+	o.class, o.kind = nodeClass(tag>>1&3), tag>>3
+	if o.kind >= uint64(len(wellKnown)) {
+		rd.Fail("kind code", ErrVersion)
+	}
+	if o.kind == 0 {
+		o.name = rd.Bytes("kind name")
+		if len(o.name) == 0 || len(o.name) > maxKindName || kindCode(string(o.name)) != 0 {
+			rd.Fail("kind name", ErrCorrupt)
+		}
+	}
+	switch o.class {
+	case classDot:
+		o.rep, o.seq = rd.Uvarint("object replica"), rd.Uvarint("object seq")
+	case classImplicit:
+		o.back = rd.Uvarint("object parent")
+		o.key = rd.Bytes("object key")
+	case classRoot:
+		o.key = rd.Bytes("object name")
+	}
+	return o, tag&1 != 0
+}
+
+// object returns entry i of the object table of a message that was parsed.
+func (m *message) object(i int) objectRef {
+	o, _ := readObject(&Reader{buf: m.objBytes, off: int(m.objects[i].at), format: "message"})
+	return o
 }
 
 // countObjects returns how many entries of an object table follow, malformed ones apart.

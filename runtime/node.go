@@ -3,6 +3,7 @@ package runtime
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 )
 
 type nodeClass uint8
@@ -28,22 +29,47 @@ const (
 //     kind).
 //  2. A node is in its runtime's table exactly while it is alive.
 //  3. obj is nil exactly if the kind is not registered here.
+//
+// It is 48 bytes, 32 more for one that was made, and 64 more for one with a few implicit children: a document may have
+// millions.
 type Node struct {
-	rt     *Runtime
-	kind   *kindInfo
+	*nodeName
 	parent *Node // implicit: its parent; made: its container once that is known; root: nil
-	key    string
-	dot    LocalDot
 	obj    Object
-	opaque *opaque
-	kids   *kids // implicit children; nil: none
+	more   atomic.Pointer[nodeMore] // set under the table's lock, or the write lock
 	class  nodeClass
 	state  nodeState
 	// touched says that the open transaction has changed the object, so that it is committed once.
 	touched bool
+	// observed says that Runtime.observers has it; set under the table's lock.
+	observed bool
 	// inState is scratch of saving: number of the object in the state being written, plus 1.
 	inState uint32
 }
+
+// nodeName is what nodes share that have the same name and kind: the fields of records, and all objects of a kind that
+// were made. It never changes.
+type nodeName struct {
+	rt   *Runtime
+	kind *kindInfo
+	key  string // a root's name or an implicit object's key
+}
+
+// nodeMore is what only objects that were made, or that have implicit children, have.
+type nodeMore struct {
+	made LocalDot
+	few  *[fewKids]*Node // the first implicit children, see kids.go; guarded by the table's lock
+	rare atomic.Pointer[nodeRare]
+}
+
+type nodeRare struct {
+	kids   []*Node          // implicit children once there are more than a few
+	index  map[kidKey]*Node // of kids, see kids.go
+	opaque *opaque
+}
+
+// maxShared bounds the names of fields that are shared.
+const maxShared = 4096
 
 type rootKey struct {
 	name string
@@ -63,7 +89,59 @@ func (n *Node) Object() Object { return n.obj }
 func (n *Node) Parent() *Node { return n.parent }
 
 // Dot returns the dot that created the object; false for roots and implicit objects.
-func (n *Node) Dot() (LocalDot, bool) { return n.dot, n.class == classDot }
+func (n *Node) Dot() (LocalDot, bool) {
+	if n.class != classDot {
+		return LocalDot{}, false
+	}
+	return n.dot(), true
+}
+
+// dot is Dot of a made object.
+func (n *Node) dot() LocalDot { return n.more.Load().made }
+
+// opaque returns what is known of an object that is kept without being understood, to be read; else nil.
+func (n *Node) opaque() *opaque {
+	if m := n.more.Load(); m != nil {
+		if x := m.rare.Load(); x != nil && x.opaque != nil {
+			return x.opaque
+		}
+	}
+	if n.obj == nil {
+		return &nothingOpaque
+	}
+	return nil
+}
+
+// ownOpaque is opaque for an object that is to learn something.
+func (n *Node) ownOpaque() *opaque {
+	if o := n.opaque(); o != &nothingOpaque {
+		return o
+	}
+	n.setOpaque(new(opaque))
+	return n.opaque()
+}
+
+func (n *Node) setOpaque(o *opaque) { n.rare().opaque = o }
+
+// extra returns n.more, making it.
+func (n *Node) extra() *nodeMore {
+	m := n.more.Load()
+	if m == nil {
+		m = new(nodeMore)
+		n.more.Store(m)
+	}
+	return m
+}
+
+func (n *Node) rare() *nodeRare {
+	m := n.extra()
+	x := m.rare.Load()
+	if x == nil {
+		x = new(nodeRare)
+		m.rare.Store(x)
+	}
+	return x
+}
 
 // Name returns a root's name or an implicit object's key bytes.
 func (n *Node) Name() string { return n.key }
@@ -77,7 +155,7 @@ func (n *Node) Err() error {
 		return ErrDeleted
 	case n.state == rolledBack:
 		return ErrRolledBack
-	case n.opaque != nil:
+	case n.opaque() != nil:
 		return ErrOpaque
 	}
 	return nil
@@ -102,7 +180,7 @@ func (n *Node) path(b *strings.Builder, depth int) {
 		if n.parent != nil {
 			n.parent.path(b, depth+1)
 		}
-		fmt.Fprintf(b, "@%v", n.rt.Dot(n.dot))
+		fmt.Fprintf(b, "@%v", n.rt.Dot(n.dot()))
 	case classImplicit:
 		n.parent.path(b, depth+1)
 		fmt.Fprintf(b, "/%q", n.key)
@@ -120,12 +198,12 @@ func (r *Runtime) Root(name, kind string) (*Node, error) {
 	}
 	r.table.Lock()
 	defer r.table.Unlock()
-	k := r.kinds[kind]
+	k := r.findKind(kind)
 	if k == nil || k.new == nil {
 		return nil, fmt.Errorf("%w: %q", ErrUnknownKind, kind)
 	}
 	if was := r.registered[name]; was != nil && was != k {
-		return nil, fmt.Errorf("%w: %q is a %s, not a %s", ErrKindConflict, name, was.name, kind)
+		return nil, fmt.Errorf("%w: %q is of kind %s, not %s", ErrKindConflict, name, was.name, kind)
 	}
 	r.registered[name] = k
 	return r.root(name, k), nil
@@ -135,23 +213,49 @@ func (r *Runtime) root(name string, k *kindInfo) *Node {
 	key := rootKey{name, k}
 	n := r.roots[key]
 	if n == nil {
-		n = r.newNode(k, classRoot)
-		n.key = name
+		n = r.newNode(&nodeName{r, k, name}, classRoot)
 		r.instantiate(n)
 		r.roots[key] = n
 	}
 	return n
 }
 
-func (r *Runtime) newNode(k *kindInfo, c nodeClass) *Node {
-	return &Node{rt: r, kind: k, class: c}
+func (r *Runtime) newNode(name *nodeName, c nodeClass) *Node { return &Node{nodeName: name, class: c} }
+
+// newMade makes the place of the object that d made.
+func (r *Runtime) newMade(d LocalDot, k *kindInfo) *Node {
+	if k.made == nil {
+		k.made = &nodeName{r, k, ""}
+	}
+	n := r.newNode(k.made, classDot)
+	n.extra().made = d
+	r.instantiate(n)
+	return n
+}
+
+// nameOf returns the name of a child of n: one for all records where n is one.
+func (n *Node) nameOf(key string, k *kindInfo) *nodeName {
+	if n.kind.code != recordCode {
+		return &nodeName{n.rt, k, key}
+	}
+	id := kidKey{key, k}
+	name := n.rt.fields[id]
+	if name == nil {
+		name = &nodeName{n.rt, k, key}
+		if len(n.rt.fields) < maxShared {
+			n.rt.fields[id] = name
+		}
+	}
+	return name
 }
 
 func (r *Runtime) instantiate(n *Node) {
 	if n.kind.new != nil {
 		n.obj = n.kind.new(n)
-	} else {
-		n.opaque = &opaque{}
+		if _, ok := n.obj.(Overseer); ok && !n.kind.oversees {
+			n.kind.oversees = true
+			r.overseen.Store(true)
+		}
 	}
 }
 
@@ -161,7 +265,7 @@ func (r *Runtime) instantiate(n *Node) {
 func (n *Node) Implicit(key, kind string) (*Node, error) {
 	n.rt.table.Lock()
 	defer n.rt.table.Unlock()
-	k := n.rt.kinds[kind]
+	k := n.rt.findKind(kind)
 	if k == nil || k.new == nil {
 		return nil, fmt.Errorf("%w: %q", ErrUnknownKind, kind)
 	}
@@ -176,22 +280,22 @@ func (n *Node) Implicit(key, kind string) (*Node, error) {
 func (n *Node) LookUp(key, kind string) *Node {
 	n.rt.table.Lock()
 	defer n.rt.table.Unlock()
-	if k := n.rt.kinds[kind]; k != nil {
-		return n.kids.get(key, k)
+	if k := n.rt.findKind(kind); k != nil {
+		return n.kid(key, k)
 	}
 	return nil
 }
 
 // implicit finds or makes an implicit child; its only error is that of CheckDepth.
 func (n *Node) implicit(key string, k *kindInfo) (*Node, error) {
-	if c := n.kids.get(key, k); c != nil {
+	if c := n.kid(key, k); c != nil {
 		return c, nil
 	}
 	if err := n.CheckDepth(1); err != nil {
 		return nil, err
 	}
-	c := n.rt.newNode(k, classImplicit)
-	c.parent, c.key, c.state = n, key, n.state
+	c := n.rt.newNode(n.nameOf(key, k), classImplicit)
+	c.parent, c.state = n, n.state
 	n.rt.instantiate(c)
 	n.addKid(c)
 	return c, nil
@@ -211,12 +315,12 @@ func (n *Node) ImplicitChildren(kind string, yield func(key string, c *Node) boo
 func (n *Node) children() []*Node {
 	n.rt.table.Lock()
 	defer n.rt.table.Unlock()
-	return n.kids.all()
+	return n.kids()
 }
 
 // Holds reports whether the object or any object below it differs from its initial state.
 func (n *Node) Holds() bool {
-	if n.opaque != nil || n.obj != nil && !n.obj.Empty() {
+	if n.opaque() != nil || n.obj != nil && !n.obj.Empty() {
 		return true
 	}
 	for _, c := range n.children() {
@@ -231,15 +335,15 @@ func (n *Node) Holds() bool {
 func (r *Runtime) allNodes() []*Node {
 	r.table.Lock()
 	defer r.table.Unlock()
-	nodes := make([]*Node, 0, len(r.roots)+len(r.made))
+	nodes := make([]*Node, 0, len(r.roots)+r.made.count)
 	for _, n := range r.roots {
 		nodes = append(nodes, n)
 	}
-	for _, n := range r.made {
+	for n := range r.made.all {
 		nodes = append(nodes, n)
 	}
 	for i := 0; i < len(nodes); i++ {
-		nodes = append(nodes, nodes[i].kids.all()...)
+		nodes = append(nodes, nodes[i].kids()...)
 	}
 	return nodes
 }
@@ -251,7 +355,7 @@ func (n *Node) Create(d LocalDot, kind string) (*Node, error) {
 	r := n.rt
 	r.table.Lock()
 	defer r.table.Unlock()
-	c := r.made[d]
+	c := r.made.get(d)
 	if c == nil || c.parent == nil {
 		if err := n.CheckDepth(1); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrInvalidOp, err)
@@ -261,10 +365,8 @@ func (n *Node) Create(d LocalDot, kind string) (*Node, error) {
 		}
 	}
 	if c == nil {
-		c = r.newNode(r.kind(kind), classDot)
-		c.dot = d
-		r.instantiate(c)
-		r.made[d] = c
+		c = r.newMade(d, r.kind(kind))
+		r.made.put(c)
 		r.journal = append(r.journal, undoRecord{node: c, create: true})
 	}
 	if c.parent == nil {
@@ -296,9 +398,9 @@ func (r *Runtime) drop(top *Node) {
 			continue
 		}
 		c.state = deleted
-		c.opaque.count(r, false)
+		c.opaque().count(r, false)
 		if c.class == classDot {
-			delete(r.made, c.dot)
+			r.made.remove(c.dot())
 		}
 		r.journal = append(r.journal, undoRecord{node: c})
 		stack = c.below(stack)
@@ -315,19 +417,19 @@ func (u undoRecord) undo(r *Runtime) {
 	c := u.node
 	switch {
 	case u.create:
-		delete(r.made, c.dot)
+		r.made.remove(c.dot())
 		r.markRolledBack(c)
 	case u.adopt:
 		c.parent = nil
 	case u.unOpaque:
-		c.opaque = nil
+		c.setOpaque(nil)
 	default:
 		c.state = alive
-		c.opaque.count(r, true)
+		c.opaque().count(r, true)
 		if c.class == classDot {
-			r.made[c.dot] = c
+			r.made.put(c)
 		}
-		for _, k := range c.kids.all() { // those named first after the drop have no note of their own
+		for _, k := range c.kids() { // those named first after the drop have no note of their own
 			if k.state == deleted {
 				undoRecord{node: k}.undo(r)
 			}
@@ -341,7 +443,7 @@ func (r *Runtime) markRolledBack(top *Node) {
 		c := stack[len(stack)-1]
 		stack = stack[:len(stack)-1]
 		c.state = rolledBack
-		stack = append(stack, c.kids.all()...)
+		stack = append(stack, c.kids()...)
 	}
 }
 
@@ -377,7 +479,7 @@ func (n *Node) height() int {
 
 // below appends the objects that n holds.
 func (n *Node) below(list []*Node) []*Node {
-	list = append(list, n.kids.all()...)
+	list = append(list, n.kids()...)
 	if c, ok := n.obj.(Container); ok {
 		c.Children(func(k *Node) bool { list = append(list, k); return true })
 	}

@@ -50,6 +50,16 @@ type Container interface {
 	Children(yield func(child *Node) bool)
 }
 
+// Overseer is implemented by objects without a state of their own that tell of what their implicit children hold, as a
+// LazyMap does.
+type Overseer interface {
+	Object
+	// Below says that the open transaction may change child, an implicit child of the object, or something below it, which
+	// is still as it was. Commit or Rollback of the object follows. It may be called often, and where nothing changes after
+	// all.
+	Below(child *Node)
+}
+
 // Journal is an undo journal of closures for objects whose edits need not be free of allocations. Embed it and call
 // Undo before each change; it gives the Rollback of the Object contract.
 type Journal struct{ undo []func() }

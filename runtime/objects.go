@@ -25,17 +25,19 @@ func (r *Runtime) Objects() []ObjectInfo {
 	defer r.saving.Unlock()
 	s := r.newSaver(nil)
 	var out []ObjectInfo
+	var section []byte
 	nodes := s.nodes()
 	for _, n := range nodes {
-		if n.obj != nil && n.opaque == nil && !n.obj.Empty() {
-			out = append(out, ObjectInfo{n.pathOnly(), n.kind.name, len(s.w.section(n, nil)), false})
+		if n.obj != nil && n.opaque() == nil && !n.obj.Empty() {
+			section = s.w.section(section[:0], n, nil)
+			out = append(out, ObjectInfo{n.pathOnly(), n.kind.name, len(section), false})
 		}
 	}
 	for _, n := range nodes {
 		n.inState = 0
 	}
 	for _, n := range r.opaqueNodes() {
-		out = append(out, ObjectInfo{n.pathOnly(), n.kind.name, n.opaque.size(), true})
+		out = append(out, ObjectInfo{n.pathOnly(), n.kind.name, n.opaque().size(), true})
 	}
 	slices.SortFunc(out, func(a, b ObjectInfo) int {
 		return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(a.Kind, b.Kind))

@@ -42,6 +42,9 @@ type opaqueOp struct {
 	ends    []uint64
 }
 
+// nothingOpaque stands for what is known of an object of unknown kind before anything is. It is never written.
+var nothingOpaque opaque
+
 func covers(c []uint64, d LocalDot) bool { return int(d.Rep) < len(c) && d.Seq < c[d.Rep] }
 
 // within reports whether a covers no more than b.
@@ -90,7 +93,7 @@ func (o *opaque) count(r *Runtime, alive bool) {
 }
 
 func (o *opaque) commit() {
-	if o != nil {
+	if o.was != nil {
 		o.was = nil
 	}
 }
@@ -174,20 +177,18 @@ func (r *Runtime) makeOpaque(n *Node, dot LocalDot, ours []uint64) {
 	p := opaquePart{end: end}
 	if !n.obj.Empty() {
 		w := r.newStateWriter(nil, end)
-		sec := w.section(n, nil)
-		p.reps, p.section = slices.Clone(w.reps), bytes.Clone(sec)
+		p.section = w.section(nil, n, nil)
+		p.reps = slices.Clone(w.reps)
 	}
 	o.parts = append(o.parts, p)
-	n.opaque = o
+	n.setOpaque(o)
 	r.journal = append(r.journal, undoRecord{node: n, unOpaque: true})
 }
 
 // adoptLater makes the place of an object that its container, which is opaque here or comes later, has made.
 func (r *Runtime) adoptLater(d LocalDot, k *kindInfo) *Node {
-	n := r.newNode(k, classDot)
-	n.dot = d
-	r.instantiate(n)
-	r.made[d] = n
+	n := r.newMade(d, k)
+	r.made.put(n)
 	r.journal = append(r.journal, undoRecord{node: n, create: true})
 	return n
 }
@@ -214,8 +215,8 @@ func (r *Runtime) reveal(n *Node, ours []uint64, parts []opaquePart, ops []opaqu
 		if within(p.end, ours) {
 			continue
 		}
-		if n.opaque != nil {
-			n.opaque.add(r, parts[i:i+1], nil)
+		if n.opaque() != nil {
+			n.ownOpaque().add(r, parts[i:i+1], nil)
 		} else if err := r.mergeSection(n, *p, ours); err != nil {
 			return err
 		}
@@ -242,8 +243,8 @@ func (r *Runtime) applyRevealed(n *Node, op opaqueOp, ours []uint64) error {
 	if covers(ours, op.dot) {
 		return nil
 	}
-	if n.opaque != nil {
-		n.opaque.keep(r, op)
+	if n.opaque() != nil {
+		n.ownOpaque().keep(r, op)
 		return nil
 	}
 	o := &Op{Dot: op.dot, Dots: int(op.dots), Lamport: op.lamport, node: n}
@@ -254,7 +255,7 @@ func (r *Runtime) applyRevealed(n *Node, op opaqueOp, ours []uint64) error {
 	case err == nil, errors.Is(err, ErrInvalidOp), errors.Is(err, ErrCorrupt):
 	case errors.Is(err, ErrNewerOp):
 		r.makeOpaque(n, op.dot, ours)
-		n.opaque.keep(r, op)
+		n.ownOpaque().keep(r, op)
 	default:
 		return fmt.Errorf("%w: %w", ErrInternal, err)
 	}

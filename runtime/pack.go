@@ -23,6 +23,7 @@ type Packer struct {
 	ids     map[uuid.UUID]uint32
 	senders []uuid.UUID // the inverse of ids
 	objects map[string]uint64
+	tables  []string   // the inverse of objects
 	next    []expected // by number
 	log     streamLog
 	follow  *Unpacker
@@ -115,7 +116,7 @@ func (p *Packer) number(id uuid.UUID) (n uint32, fresh bool) {
 	if n, ok := p.ids[id]; ok {
 		return n, false
 	}
-	n = uint32(len(p.ids))
+	n = uint32(len(p.senders))
 	p.ids[id] = n
 	p.senders, p.next = append(p.senders, id), append(p.next, expected{})
 	return n, true
@@ -229,8 +230,9 @@ const noPlace = 1<<64 - 1
 func (p *Packer) objectTable(dst, table []byte) []byte {
 	i, ok := p.objects[string(table)]
 	if !ok {
-		i = uint64(len(p.objects))
-		p.objects[string(table)] = i
+		i = uint64(len(p.tables))
+		p.tables = append(p.tables, string(table))
+		p.objects[p.tables[i]] = i
 	}
 	dst = appendUvarint(dst, i)
 	if !ok {

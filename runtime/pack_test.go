@@ -8,6 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/seed1312cc15/weft/internal/converge/bag"
 	"github.com/seed1312cc15/weft/runtime"
 )
 
@@ -291,5 +292,48 @@ func TestHundredTypists(t *testing.T) {
 				t.Error("more than 40 bytes a message")
 			}
 		})
+	}
+}
+
+// A stream that tells a replica ID or an object table twice, as no Packer does, unpacks to what it says, and whoever goes on
+// with it, or joins in its middle, does so too.
+func TestTablesToldTwice(t *testing.T) {
+	a := open(t, 1)
+	var p runtime.Packer
+	p.Split = true
+	first, second := a.add("x"), a.add("y")
+	packed, err := p.Append(nil, first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The second message as the first one of a stream of its own, its ID and its table numbered as new.
+	var again runtime.Packer
+	again.Split = true
+	twice, err := again.Append(nil, second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	twice[0] += 2                                                   // 2 * the number of the ID
+	twice[bytes.Index(twice, []byte{0, byte(len(bag.Name))})-2] = 1 // the number of the object table, before its length
+	u := runtime.Unpacker{Split: true}
+	for i, rest := range [][]byte{packed, twice} {
+		m, rest, err := u.Next(rest)
+		if err != nil || len(rest) > 0 || !bytes.Equal(m, [][]byte{first, second}[i]) {
+			t.Fatalf("message %d: %x, %v", i, m, err)
+		}
+	}
+	joined := runtime.Unpacker{Split: true}
+	if err := joined.Restore(u.Packer().AppendState(nil)); err != nil {
+		t.Fatal(err)
+	}
+	third := a.add("z")
+	more, err := u.Packer().Append(nil, third)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, u := range []*runtime.Unpacker{&u, &joined} {
+		if m, _, err := u.Next(more); err != nil || !bytes.Equal(m, third) {
+			t.Fatalf("%x, %v", m, err)
+		}
 	}
 }

@@ -133,7 +133,7 @@ func TestDeletionRunsAfter(t *testing.T) {
 		var record deletionRecord
 		record.init(1 << 20)
 		r := &Runtime{}
-		n := &Node{rt: r}
+		n := &Node{nodeName: &nodeName{rt: r}}
 		r.deletions = record
 		by := uint64(0)
 		for range rapid.IntRange(1, 30).Draw(t, "operations") {
@@ -183,7 +183,7 @@ func TestDeletionRunsAfter(t *testing.T) {
 func TestLargeTransactionsSpillDeletions(t *testing.T) {
 	for _, most := range []int{-1, 100, 1000} {
 		r := &Runtime{}
-		n := &Node{rt: r}
+		n := &Node{}
 		r.deletions.init(most)
 		const ops = 50_000
 		del := func() {

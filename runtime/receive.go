@@ -15,17 +15,17 @@ type Result struct {
 	// Applied counts transactions that are applied now and were not before, those that had waited included. A state or
 	// delta counts as one if it brought anything.
 	Applied int
-	// Waiting counts messages of this update that wait for others.
+	// Waiting counts messages of this update that wait for others, and did not before.
 	Waiting int
 	// Redundant counts messages that were known already; for a state or delta it is 1 if it brought nothing.
 	Redundant int
-	// Missing names what the waiting messages of this update lack, as far as their envelopes tell.
+	// Missing names what the messages of this update that wait, now or since before, lack as far as their envelopes tell.
 	Missing []vclock.Span
 }
 
 // decoder holds buffers that receiving reuses.
 type decoder struct {
-	msg     message
+	msg     *message // see message
 	scratch []byte
 	nodes   []*Node
 	ends    []uint64
@@ -35,25 +35,32 @@ type decoder struct {
 	woken    []*waitingMessage
 }
 
+// message returns the message that parsing reuses.
+func (d *decoder) message() *message {
+	if d.msg == nil {
+		d.msg = new(message)
+	}
+	return d.msg
+}
+
 // Restore says that what is received or loaded comes from the store that lent the replica ID under which this runtime
 // writes: transactions under that ID were written by an earlier runtime of the same store, and the next local one
 // continues behind them. Without it a message under the own ID that is new here shows that another copy writes under it,
 // and a new ID is taken; so it is with a state, unless it is loaded before anything else.
 //
 // Give it everything that the store has before the first Transact: a snapshot, then what was logged after it, in any
-// order. If own messages still wait for others then, the store has lost something: Transact takes a new ID. Two different
-// transactions under one own dot are equivocation as ever, and cost the ID.
+// order. If own messages still wait for others then, or others' for own ones, the store has lost something: Transact takes
+// a new ID. Two different transactions under one own dot are equivocation as ever, and cost the ID.
 func Restore() TxOption { return func(o *callOptions) { o.restore = true } }
 
-func restores(opts []TxOption) bool {
-	var o callOptions
-	for _, f := range opts {
-		f(&o)
-	}
-	return o.restore
-}
+// FirstHop says that whoever brings the update answers for it, and not the sender that it names: a transaction under a
+// dot that another one has, or with a timestamp out of range, is an error and nothing more. Without it nothing is taken from
+// that sender any more, which anybody could bring about who may bring transactions of others. For servers, which turn
+// to who brought it.
+func FirstHop() TxOption { return func(o *callOptions) { o.firstHop = true } }
 
-// beforeOwn is called before a local transaction takes dots: if messages of this replica wait, their dots are taken.
+// beforeOwn is called before a local transaction takes dots: those of messages of this replica that wait, or that others wait
+// for, are taken.
 func (r *Runtime) beforeOwn() error {
 	if r.restored <= r.next[r.self] {
 		return nil
@@ -71,8 +78,9 @@ func (r *Runtime) Receive(data []byte, opts ...TxOption) (Result, error) {
 	if err := r.lock(); err != nil {
 		return Result{}, err
 	}
-	r.restoring = restores(opts)
-	res, own, err := r.receive(data, originOf(opts))
+	o := optionsOf(opts)
+	r.restoring, r.firstHop = o.restore, o.firstHop
+	res, own, err := r.receive(data, o.origin)
 	r.drain(own)
 	return res, err
 }
@@ -134,7 +142,20 @@ func KindOf(data []byte) (UpdateKind, error) {
 	case format != 0 && format>>4 != formatMessage>>4:
 		return 0, &DecodeError{Format: "update", Field: "format", Err: ErrVersion}
 	}
+	if n := cutShort(data); n > 0 {
+		return 0, &DecodeError{Format: "update", Offset: len(data), Field: "end", Err: fmt.Errorf("%w: cut short, %d bytes are missing", ErrCorrupt, n)}
+	}
 	return 0, &DecodeError{Format: "update", Field: "format", Err: ErrCorrupt}
+}
+
+// cutShort returns how many bytes data lacks if it is the beginning of an update, else 0.
+func cutShort(data []byte) int {
+	body, tagged := bytes.CutPrefix(data, magic)
+	n, head := bstrHead(body)
+	if head == 0 || n <= len(body)-head || !tagged && (len(body) == head || body[head] != formatMessage) {
+		return 0
+	}
+	return n - (len(body) - head)
 }
 
 // magic is the CBOR tag 0x77656674 ("weft") that precedes the byte string of bundles, states and deltas.
@@ -142,7 +163,7 @@ var magic = []byte{0xda, 'w', 'e', 'f', 't'}
 
 // receiveMessage applies one message and whatever waited for it, or lets it wait.
 func (r *Runtime) receiveMessage(data []byte, origin any, res *Result) error {
-	m := &r.dec.msg
+	m := r.dec.message()
 	if err := m.parse(data, &r.limits); err != nil {
 		return err
 	}
@@ -157,6 +178,9 @@ func (r *Runtime) receiveParsed(m *message, origin any, res *Result) error {
 	switch outcome {
 	case messageKnown:
 		res.Redundant++
+	case messageWaitsAlready:
+		res.Redundant++
+		res.missing(r, m)
 	case messageWaits:
 		if err := r.letWait(m, origin, lacks, res); err != nil {
 			return err
@@ -181,6 +205,7 @@ const (
 	messageRefused outcome = iota
 	messageKnown
 	messageWaits
+	messageWaitsAlready // it came before
 	messageApplied
 )
 
@@ -201,7 +226,7 @@ func (r *Runtime) integrate(m *message, origin any, woken *waitingMessage) (outc
 				if err := r.meetSelf(rep); err != nil {
 					return messageRefused, none, err
 				}
-				return messageRefused, none, r.equivocation(rep, first, "another transaction has this dot")
+				return messageRefused, none, r.blame(rep, woken, first, &EquivocationError{Dot: first, Reason: "another transaction has this dot"})
 			}
 			return messageKnown, none, nil
 		}
@@ -218,24 +243,21 @@ func (r *Runtime) integrate(m *message, origin any, woken *waitingMessage) (outc
 			return messageRefused, none, fmt.Errorf("%w: %w", ErrRefused, err)
 		}
 		if m.start < have {
-			return messageRefused, none, r.equivocation(rep, first, "a transaction that is applied ends inside this one")
+			return messageRefused, none, r.blame(rep, woken, first, &EquivocationError{Dot: first, Reason: "a transaction that is applied ends inside this one"})
 		}
 	}
-	if len(r.waiting.byDot) > 0 && woken == nil {
-		if w := r.waiting.byDot[first]; w != nil {
-			if !bytes.Equal(w.data, m.bytes()) {
-				return messageRefused, none, &EquivocationError{first, "another transaction with this dot is waiting"}
-			}
-			return messageKnown, none, nil
+	if lacks, waits := r.lacks(m, have); woken == nil && len(r.waiting.byDot) > 0 {
+		switch w := r.waiting.byDot[first]; {
+		case w != nil && bytes.Equal(w.data, m.bytes()) && waits:
+			return messageWaitsAlready, none, nil
+		case w != nil && waits:
+			return messageRefused, none, &EquivocationError{Dot: first, Reason: "another transaction with this dot is waiting", Waiting: true}
+		case waits:
+			return messageWaits, lacks, nil
 		}
-	}
-	if m.start > have {
-		return messageWaits, vclock.Dot{Replica: m.sender, Seq: m.start - 1}, nil
-	}
-	for i := range m.table {
-		if e, rep := &m.table[i], m.reps[1+i]; rep == noRep || r.next[rep] < e.end {
-			return messageWaits, vclock.Dot{Replica: e.id, Seq: e.end - 1}, nil
-		}
+		// One that can be applied goes before one that may never be.
+	} else if waits {
+		return messageWaits, lacks, nil
 	}
 	if rep == noRep {
 		if n := r.writers; n >= r.limits.Replicas {
@@ -245,9 +267,7 @@ func (r *Runtime) integrate(m *message, origin any, woken *waitingMessage) (outc
 		m.reps[0] = rep
 	}
 	if m.lamport > r.lamport+1 {
-		err := &ClockJumpError{first, m.lamport, r.lamport + 1}
-		r.refuse(rep, first, err)
-		return messageRefused, none, err
+		return messageRefused, none, r.blame(rep, woken, first, &ClockJumpError{first, m.lamport, r.lamport + 1})
 	}
 	if err := r.apply(m, origin); err != nil {
 		return messageRefused, none, err
@@ -255,9 +275,28 @@ func (r *Runtime) integrate(m *message, origin any, woken *waitingMessage) (outc
 	return messageApplied, none, nil
 }
 
-func (r *Runtime) equivocation(rep Rep, d vclock.Dot, reason string) error {
-	err := &EquivocationError{d, reason}
-	r.refuse(rep, d, err)
+// lacks returns a dot that a message depends on and that is not applied; false: there is none.
+func (r *Runtime) lacks(m *message, have uint64) (vclock.Dot, bool) {
+	if m.start > have {
+		return vclock.Dot{Replica: m.sender, Seq: m.start - 1}, true
+	}
+	for i := range m.table {
+		if e := &m.table[i]; r.nextOf(e.id) < e.end {
+			return vclock.Dot{Replica: e.id, Seq: e.end - 1}, true
+		}
+	}
+	return vclock.Dot{}, false
+}
+
+// blame refuses the sender of a message, unless who brought it answers for it.
+func (r *Runtime) blame(rep Rep, woken *waitingMessage, d vclock.Dot, err error) error {
+	firstHop := r.firstHop
+	if woken != nil {
+		firstHop = woken.firstHop
+	}
+	if !firstHop {
+		r.refuse(rep, d, err)
+	}
 	return err
 }
 
@@ -283,10 +322,17 @@ func (r *Runtime) letWait(m *message, origin any, lacks vclock.Dot, res *Result)
 	}
 	w := &waitingMessage{data: bytes.Clone(m.data), origin: origin, first: vclock.Dot{Replica: m.sender, Seq: m.start}, end: m.end()}
 	r.waiting.add(w, lacks)
+	w.firstHop = r.firstHop
 	if w.restored = r.restoring; w.restored && m.sender == r.replicas[r.self] {
 		r.restored = max(r.restored, w.end)
 	}
 	res.Waiting++
+	res.missing(r, m)
+	return r.meetOwnDependencies(m)
+}
+
+// missing notes what a message waits for.
+func (res *Result) missing(r *Runtime, m *message) {
 	if have := r.nextOf(m.sender); have < m.start {
 		res.Missing = append(res.Missing, vclock.Span{Replica: m.sender, Start: have, End: m.start})
 	}
@@ -295,7 +341,6 @@ func (r *Runtime) letWait(m *message, origin any, lacks vclock.Dot, res *Result)
 			res.Missing = append(res.Missing, vclock.Span{Replica: e.id, Start: have, End: e.end})
 		}
 	}
-	return nil
 }
 
 // wake looks again at messages that waited for dots of a replica, and at those that waited for these.
@@ -372,14 +417,15 @@ func (r *Runtime) apply(m *message, origin any) (err error) {
 	} else if err != nil {
 		return fmt.Errorf("%w: %w", ErrInternal, err)
 	}
-	if r.document == uuid.Nil {
-		r.document = m.document
+	if r.document == uuid.Nil && m.document != uuid.Nil {
+		r.setDocument(m.document)
 	}
 	r.advance(rep, m.end(), m.lamport+m.count-1, reps[1:1+m.deps], ends[1:1+m.deps])
 	var data []byte
 	if r.events.updates.any() {
 		data = r.intoSlab(r.content(m))
 	}
+	r.history.settle(r)
 	r.history.add(r, rep, &keptMessage{m.start, m.end(), m.lamport, m.flags, m.objBytes, m.opBytes, m.data, m})
 	c := r.newCommit(origin, false, false)
 	r.commitTouched(c)
@@ -424,12 +470,27 @@ func (r *Runtime) meetSelf(rep Rep) error {
 	return r.changeReplica()
 }
 
+// meetOwnDependencies is meetSelf for a message of somebody else that waits for own dots: who wrote it has seen them.
+func (r *Runtime) meetOwnDependencies(m *message) error {
+	for i := range m.table {
+		switch e := &m.table[i]; {
+		case e.id != r.replicas[r.self] || e.end <= r.next[r.self]:
+		case r.restoring:
+			r.restored = max(r.restored, e.end)
+		default:
+			return r.changeReplica()
+		}
+	}
+	return nil
+}
+
 // changeReplica takes a new replica ID: another copy writes under the present one.
 func (r *Runtime) changeReplica() error {
 	id, err := r.randomReplica()
 	if err != nil {
 		return err
 	}
+	r.history.settle(r) // as own messages
 	old := r.replicas[r.self]
 	r.self, r.restored = r.rep(id), 0
 	r.log.Warn("weft: another copy writes under this replica ID; took a new one", "old", old, "new", id)
@@ -439,9 +500,8 @@ func (r *Runtime) changeReplica() error {
 }
 
 func (r *Runtime) applyOps(m *message, reps []Rep, ends []uint64) error {
-	single := len(m.objects) == 1 && m.objects[0].class == classRoot
-	if single && m.nops == 1 && r.dec.lastNode != nil && bytes.Equal(m.objBytes, r.dec.lastObj) {
-		return r.applyOp(m, opFrame{0, m.count, m.opBytes, m.opsAt}, r.dec.lastNode, m.start, reps, ends)
+	if len(m.objects) == 1 && m.ops == 1 && r.dec.lastNode != nil && bytes.Equal(m.objBytes, r.dec.lastObj) {
+		return r.applyOp(m, &opFrame{0, m.count, m.opBytes, m.opsAt}, r.dec.lastNode, m.start, reps, ends)
 	}
 	nodes := append(r.dec.nodes[:0], make([]*Node, len(m.objects))...)
 	r.dec.nodes = nodes
@@ -452,7 +512,7 @@ func (r *Runtime) applyOps(m *message, reps []Rep, ends []uint64) error {
 		r.table.Unlock()
 		switch {
 		case err != nil:
-			r.problems = append(r.problems, Problem{Dot: r.Dot(LocalDot{reps[0], seq}), Err: err})
+			r.noteProblem(Problem{Dot: r.Dot(LocalDot{reps[0], seq}), Err: err})
 		case n != nil:
 			if err := r.applyOp(m, f, n, seq, reps, ends); err != nil {
 				return err
@@ -460,20 +520,30 @@ func (r *Runtime) applyOps(m *message, reps []Rep, ends []uint64) error {
 		}
 		seq += f.dots
 	}
-	if single {
+	if len(nodes) == 1 && nodes[0] != nil && nodes[0].class == classRoot {
 		r.dec.lastObj, r.dec.lastNode = append(r.dec.lastObj[:0], m.objBytes...), nodes[0]
 	}
 	return nil
 }
 
-func (r *Runtime) applyOp(m *message, f opFrame, n *Node, seq uint64, reps []Rep, ends []uint64) error {
+// maxProblems bounds the problems of one update that are told: whoever writes what makes no sense may do so in every byte.
+const maxProblems = 100
+
+// noteProblem adds to the problems of the update at hand.
+func (r *Runtime) noteProblem(p Problem) {
+	if len(r.problems) < maxProblems {
+		r.problems = append(r.problems, p)
+	}
+}
+
+func (r *Runtime) applyOp(m *message, f *opFrame, n *Node, seq uint64, reps []Rep, ends []uint64) error {
 	if n.state != alive {
 		return nil // deleted: that is final and beats what others do to it meanwhile
 	}
 	dot := LocalDot{reps[0], seq}
 	r.touch(n)
-	if n.opaque != nil {
-		n.opaque.keep(r, opaqueOp{dot, f.dots, m.lamport + seq - m.start, f.payload, reps, ends})
+	if n.opaque() != nil {
+		n.ownOpaque().keep(r, opaqueOp{dot, f.dots, m.lamport + seq - m.start, f.payload, reps, ends})
 		return nil
 	}
 	op := &r.tx.op
@@ -485,9 +555,11 @@ func (r *Runtime) applyOp(m *message, f opFrame, n *Node, seq uint64, reps []Rep
 	case err == nil:
 	case errors.Is(err, ErrNewerOp):
 		r.makeOpaque(n, dot, r.next)
-		n.opaque.keep(r, opaqueOp{dot, f.dots, m.lamport + seq - m.start, f.payload, reps, ends})
+		n.ownOpaque().keep(r, opaqueOp{dot, f.dots, m.lamport + seq - m.start, f.payload, reps, ends})
 	case errors.Is(err, ErrInvalidOp), errors.Is(err, ErrCorrupt):
-		r.problems = append(r.problems, Problem{Dot: r.Dot(dot), Object: n.String(), Err: err})
+		if len(r.problems) < maxProblems {
+			r.noteProblem(Problem{Dot: r.Dot(dot), Object: n.String(), Err: err})
+		}
 	default:
 		return err
 	}
@@ -501,25 +573,25 @@ func (r *Runtime) resolve(m *message, i int, nodes []*Node, reps []Rep) (*Node, 
 	if nodes[i] != nil {
 		return nodes[i], nil
 	}
-	o := &m.objects[i]
+	o := m.object(i)
 	switch o.class {
 	case classRoot:
-		nodes[i] = r.root(string(o.key), r.kindOf(o))
+		nodes[i] = r.root(string(o.key), r.kindOf(&o))
 	case classDot:
 		d := LocalDot{reps[o.rep], o.seq}
-		n := r.made[d]
+		n := r.made.get(d)
 		if n == nil && r.opaques > 0 {
-			n = r.adoptLater(d, r.kindOf(o))
+			n = r.adoptLater(d, r.kindOf(&o))
 		}
-		if n != nil && n.kind == r.kindOf(o) {
+		if n != nil && n.kind == r.kindOf(&o) {
 			nodes[i] = n
 		}
 	case classImplicit:
-		p, err := r.resolve(m, o.parent, nodes, reps)
+		p, err := r.resolve(m, i-1-int(o.back), nodes, reps)
 		if err != nil || p == nil || p.state != alive {
 			return nil, err
 		}
-		n, err := p.implicit(string(o.key), r.kindOf(o))
+		n, err := p.implicit(string(o.key), r.kindOf(&o))
 		if err != nil {
 			return nil, fmt.Errorf("%w: below %s: %w", ErrInvalidOp, p, err)
 		}

@@ -32,7 +32,7 @@ func (n *Node) Ref() Ref {
 	}
 	first := refStep{class: n.class, kind: n.kind.name, key: n.key}
 	if n.class == classDot {
-		first.rep, first.seq = n.rt.replicas[n.dot.Rep], n.dot.Seq
+		first.rep, first.seq = n.rt.replicas[n.dot().Rep], n.dot().Seq
 	}
 	return Ref{append([]refStep{first}, steps...)}
 }
@@ -50,7 +50,7 @@ func (r *Runtime) Resolve(f Ref) (*Node, error) {
 	defer r.table.Unlock()
 	var n *Node
 	for _, s := range f.steps {
-		k := r.kinds[s.kind]
+		k := r.findKind(s.kind)
 		if k == nil || k.new == nil {
 			return nil, fmt.Errorf("%w: %q", ErrUnknownKind, s.kind)
 		}
@@ -60,7 +60,7 @@ func (r *Runtime) Resolve(f Ref) (*Node, error) {
 		case classDot:
 			rep, ok := r.repOf[s.rep]
 			if ok {
-				n = r.made[LocalDot{rep, s.seq}]
+				n = r.made.get(LocalDot{rep, s.seq})
 			}
 			if n == nil || n.kind != k {
 				return nil, ErrDeleted

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"github.com/google/uuid"
 
@@ -33,8 +34,9 @@ type Runtime struct {
 	writers  int      // replicas with dots
 	self     Rep
 	// restoring says that the update at hand comes from the store that lent self; restored is the greatest end of such
-	// messages of self that had to wait.
+	// messages of self that had to wait, and of what such messages of others lack of it.
 	restoring bool
+	firstHop  bool // of the update at hand, see FirstHop
 	restored  uint64
 	lamport   uint64
 	heads     headSet
@@ -43,19 +45,22 @@ type Runtime struct {
 
 	// Objects. table guards the maps: handles are also made under the read lock.
 	table      sync.Mutex
-	kinds      map[string]*kindInfo
+	kinds      map[string]*kindInfo // those without a code
 	kindByCode []*kindInfo
 	registered map[string]*kindInfo
 	roots      map[rootKey]*Node
-	made       map[LocalDot]*Node
-	opaques    int      // opaque objects that hold something
-	places     uint64   // that the state at hand lists, see StateReader.Spend
-	loaded     []uint64 // joined ends of the states and deltas that were loaded; never changed in place
+	made       madeTable
+	observers  map[*Node]any        // *Observers of the object's events; see Observe
+	fields     map[kidKey]*nodeName // names of fields that nodes share
+	opaques    int                  // opaque objects that hold something
+	places     uint64               // that the state at hand lists, see StateReader.Spend
+	loaded     []uint64             // joined ends of the states and deltas that were loaded; never changed in place
 
 	tx       txState
 	journal  []undoRecord
 	touched  []*Node
-	commits  uint64 // transactions and loads so far; numbers events
+	overseen atomic.Bool // there was an Overseer
+	commits  uint64      // transactions and loads so far; numbers events
 	problems []Problem
 	broken   error // set when a rollback failed: no more writes
 	dec      decoder
@@ -84,7 +89,8 @@ func New(o *Options) (*Runtime, error) {
 	r := &Runtime{
 		opts: opts, limits: opts.Limits, log: opts.Logger, document: opts.Document,
 		repOf: make(map[uuid.UUID]Rep), refused: make(map[Rep]error),
-		registered: make(map[string]*kindInfo), roots: make(map[rootKey]*Node), made: make(map[LocalDot]*Node),
+		registered: make(map[string]*kindInfo), roots: make(map[rootKey]*Node),
+		fields: make(map[kidKey]*nodeName),
 	}
 	r.tx.ref.rt, r.tx.ref.write = r, true
 	r.viewers.New = func() any { return &txRef{rt: r} }

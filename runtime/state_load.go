@@ -204,8 +204,8 @@ func (l *loader) advance() {
 	}
 	r.loaded = joinClocks(r.loaded, l.end)
 	r.lamport = max(r.lamport, l.h.lamport)
-	if r.document == uuid.Nil {
-		r.document = l.h.document
+	if r.document == uuid.Nil && l.h.document != uuid.Nil {
+		r.setDocument(l.h.document)
 	}
 	if l.base == nil || l.h.live {
 		// What they deleted is not told one by one, unless their record was taken over.
@@ -247,8 +247,8 @@ func (l *loader) objects() error {
 			continue
 		}
 		r.touch(n)
-		if n.opaque != nil {
-			n.opaque.add(r, []opaquePart{p.clone()}, nil)
+		if n.opaque() != nil {
+			n.ownOpaque().add(r, []opaquePart{p.clone()}, nil)
 			continue
 		}
 		if err := r.mergeSection(n, p, r.next); err != nil {
@@ -403,7 +403,7 @@ func (l *loader) dot() LocalDot {
 // before the end.
 func (l *loader) made(d LocalDot, k *kindInfo) *Node {
 	r := l.rt
-	if n := r.made[d]; n != nil {
+	if n := r.made.get(d); n != nil {
 		if n.kind != k {
 			return nil
 		}
@@ -426,8 +426,8 @@ func (l *loader) doubt(n *Node, known bool, err error) error {
 		return err
 	}
 	for top := n; top != nil; top = top.parent {
-		if top.class == classDot && (top.parent == nil || top.parent.opaque != nil) && (!known || r.Covers(top.dot)) {
-			r.problems = append(r.problems, Problem{Dot: r.Dot(top.dot), Object: n.String(), Err: err})
+		if top.class == classDot && (top.parent == nil || top.parent.opaque() != nil) && (!known || r.Covers(top.dot())) {
+			r.noteProblem(Problem{Dot: r.Dot(top.dot()), Object: n.String(), Err: err})
 			r.table.Lock()
 			r.drop(top)
 			r.table.Unlock()
@@ -488,10 +488,10 @@ func (l *loader) unlisted() error {
 		if n.state != alive || l.listed[n] {
 			continue
 		}
-		if n.opaque != nil {
-			if n.opaque.holds() {
+		if n.opaque() != nil {
+			if n.opaque().holds() {
 				r.touch(n)
-				n.opaque.add(r, []opaquePart{{base: l.base, end: l.end, live: l.h.live}}, nil)
+				n.ownOpaque().add(r, []opaquePart{{base: l.base, end: l.end, live: l.h.live}}, nil)
 			}
 			continue
 		}
@@ -518,7 +518,7 @@ func (l *loader) orphans() {
 			l.rt.drop(n)
 			l.rt.table.Unlock()
 			if !l.gone {
-				l.rt.problems = append(l.rt.problems, Problem{Dot: l.rt.Dot(n.dot), Object: n.String(), Err: ErrCorrupt})
+				l.rt.noteProblem(Problem{Dot: l.rt.Dot(n.dot()), Object: n.String(), Err: ErrCorrupt})
 			}
 		}
 	}

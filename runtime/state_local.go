@@ -49,8 +49,8 @@ func (s *saver) objectPath(n *Node) {
 	if n.class == classRoot {
 		s.bytes([]byte(n.key))
 	} else {
-		s.uvarint(uint64(s.canon[n.dot.Rep]))
-		s.uvarint(n.dot.Seq)
+		s.uvarint(uint64(s.canon[n.dot().Rep]))
+		s.uvarint(n.dot().Seq)
 	}
 	s.uvarint(uint64(len(chain)))
 	for _, c := range slices.Backward(chain) {
@@ -212,7 +212,7 @@ func (s *saver) opaque() []byte {
 		return uint64(len(clocks) - 1)
 	}
 	for _, n := range nodes {
-		for _, p := range n.opaque.parts {
+		for _, p := range n.opaque().parts {
 			number(p.base)
 			number(p.end)
 		}
@@ -224,8 +224,8 @@ func (s *saver) opaque() []byte {
 	s.uvarint(uint64(len(nodes)))
 	for _, n := range nodes {
 		s.objectPath(n)
-		s.uvarint(uint64(len(n.opaque.parts)))
-		for _, p := range n.opaque.parts {
+		s.uvarint(uint64(len(n.opaque().parts)))
+		for _, p := range n.opaque().parts {
 			flags := uint64(0)
 			if p.base != nil {
 				flags |= 1
@@ -239,8 +239,8 @@ func (s *saver) opaque() []byte {
 			s.table(p.reps)
 			s.bytes(p.section)
 		}
-		s.uvarint(uint64(len(n.opaque.ops)))
-		for _, op := range n.opaque.ops {
+		s.uvarint(uint64(len(n.opaque().ops)))
+		for _, op := range n.opaque().ops {
 			s.uvarint(op.dot.Seq)
 			s.uvarint(op.dots)
 			s.uvarint(op.lamport)
@@ -276,7 +276,7 @@ func (r *Runtime) opaqueNodes() []*Node {
 	}
 	var out []*Node
 	for _, n := range r.allNodes() {
-		if n.opaque != nil && n.opaque.holds() {
+		if n.opaque() != nil && n.opaque().holds() {
 			out = append(out, n)
 		}
 	}
@@ -422,8 +422,8 @@ func (l *loader) readOpaque(rd *Reader) error {
 		}
 		l.listed[n] = true
 		r.touch(n)
-		if n.opaque != nil {
-			n.opaque.add(r, parts, ops)
+		if n.opaque() != nil {
+			n.ownOpaque().add(r, parts, ops)
 		} else if err := r.reveal(n, r.next, parts, ops); err != nil {
 			if err = l.doubt(n, false, err); err != nil {
 				return err

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
@@ -88,63 +89,67 @@ func (r *Runtime) save(base []uint64, opts ...SaveOption) ([]byte, error) {
 	r.saving.Lock()
 	defer r.saving.Unlock()
 	s := r.newSaver(base)
-	canonical := s.canonical(nil)
+	out := s.canonical(make([]byte, stateHead, stateHead+1024))
+	canonical := uint64(len(out) - stateHead)
 	local := s.local(o.local)
-	raw, packed, err := packSections(canonical, local, o.level)
-	if err != nil {
-		return nil, err
+	if o.level != 0 && int(canonical)+len(local) >= leastCompressed {
+		raw := append(out, local...)
+		raw = raw[prepend(raw, stateHead, appendUvarint(nil, canonical)):]
+		packed, err := compress(stateHead, raw, o.level)
+		if err != nil {
+			return nil, err
+		}
+		// Where it shrinks so far that a reader would take it for an attack, it stays as it is.
+		if uint64(len(raw)) <= mostInflated(len(packed)-stateHead) {
+			at := prepend(packed, stateHead, s.head(stateZstd, uint64(len(raw))))
+			packed = seal(appendChecksum(packed, packed[at:]), at)
+			if cap(packed) > len(packed)+len(packed)/4 {
+				packed = bytes.Clone(packed)
+			}
+			return packed, nil
+		}
 	}
-	content := make([]byte, 0, 64)
+	at := prepend(out, stateHead, s.head(0, canonical))
+	out = appendChecksum(out, out[at:])
+	second := len(out)
+	out = appendUvarint(out, uint64(len(local)))
+	out = append(out, local...)
+	return seal(appendChecksum(out, out[second:]), at), nil
+}
+
+// stateHead is the most that stands before the first section: it is written when the rest is there.
+const stateHead = 64
+
+// prepend writes head before b[at:], and returns where it begins.
+func prepend(b []byte, at int, head []byte) int {
+	copy(b[at-len(head):], head)
+	return at - len(head)
+}
+
+// head returns what stands before the first section, whose size is given.
+func (s *saver) head(flags byte, size uint64) []byte {
+	r := s.rt
 	format := byte(formatState)
-	if base != nil {
+	if s.base != nil {
 		format = formatDelta
 	}
-	var flags byte
 	if r.document != uuid.Nil {
 		flags |= stateDocument
 	}
-	if packed != nil {
-		flags |= stateZstd
-	}
-	content = append(content, format, 0, flags)
+	head := append(make([]byte, 0, stateHead), format, 0, flags)
 	if r.document != uuid.Nil {
-		content = append(content, r.document[:]...)
+		head = append(head, r.document[:]...)
 	}
-	if packed == nil {
-		content = slices.Grow(content, len(canonical)+len(local)+32)
-		content = appendUvarint(content, uint64(len(canonical)))
-		content = append(content, canonical...)
-		content = appendChecksum(content, content)
-		at := len(content)
-		content = appendUvarint(content, uint64(len(local)))
-		content = append(content, local...)
-		content = appendChecksum(content, content[at:])
-		return sealed(content), nil
-	}
-	content = appendUvarint(content, uint64(raw))
-	content = append(content, packed...)
-	return sealed(appendChecksum(content, content)), nil
+	return appendUvarint(head, size)
+}
+
+// seal puts the magic tag and the byte-string head before the content b[at:], where there is room for them.
+func seal(b []byte, at int) []byte {
+	return b[prepend(b, at, bstrHeader(append(make([]byte, 0, stateHead), magic...), len(b)-at)):]
 }
 
 // leastCompressed is where compression begins to save something, in bytes.
 const leastCompressed = 256
-
-// packSections compresses both sections: packed is nil where that is not asked for, and where they shrink so far that a
-// reader would take the result for an attack.
-func packSections(canonical, local []byte, level zstd.EncoderLevel) (size int, packed []byte, err error) {
-	if level == 0 || len(canonical)+len(local) < leastCompressed {
-		return 0, nil, nil
-	}
-	raw := appendUvarint(make([]byte, 0, len(canonical)+len(local)+10), uint64(len(canonical)))
-	raw = append(append(raw, canonical...), local...)
-	if packed, err = compress(raw, level); err != nil {
-		return 0, nil, err
-	}
-	if uint64(len(raw)) > mostInflated(len(packed)) {
-		return 0, nil, nil
-	}
-	return len(raw), packed, nil
-}
 
 // encoders keeps Zstandard encoders: they are costly to make and to zero. Small inputs have their own, with a window to
 // match.
@@ -152,7 +157,8 @@ var encoders [2][zstd.SpeedBestCompression + 1]sync.Pool
 
 const smallWindow = 64 << 10
 
-func compress(raw []byte, level zstd.EncoderLevel) ([]byte, error) {
+// compress returns the compressed raw behind room for head bytes.
+func compress(head int, raw []byte, level zstd.EncoderLevel) ([]byte, error) {
 	large := 0
 	if len(raw) > smallWindow {
 		large = 1
@@ -170,7 +176,8 @@ func compress(raw []byte, level zstd.EncoderLevel) ([]byte, error) {
 		}
 	}
 	defer pool.Put(e)
-	return e.EncodeAll(raw, nil), nil
+	// One buffer for all that may come out: one that grows would take several times its size.
+	return e.EncodeAll(raw, make([]byte, head, head+e.MaxEncodedSize(len(raw))+4)), nil
 }
 
 func appendChecksum(b, of []byte) []byte {
@@ -195,9 +202,13 @@ type saver struct {
 	kinds []*kindInfo
 	keys  map[string]int
 	delta *deltaInfo
-	out   []byte
+
+	out    []byte
+	before []byte // memory for what stands before a section
+
 	// Of a delta that lists deletions: the objects that were looked at, with what the delta says of them; nil: nothing.
 	sections map[*Node]*deltaSection
+	scratch  []byte
 }
 
 // deltaSection is what a delta says of an object: its section, unless only of objects below it.
@@ -207,7 +218,7 @@ type deltaSection struct {
 }
 
 func (r *Runtime) newSaver(base []uint64) *saver {
-	s := &saver{rt: r, base: base, canon: make([]uint32, len(r.next)), keys: make(map[string]int)}
+	s := &saver{rt: r, base: base, canon: make([]uint32, len(r.next))}
 	for i, n := range r.next {
 		if n > 0 {
 			s.reps = append(s.reps, Rep(i))
@@ -230,7 +241,7 @@ func (s *saver) uvarint(v uint64) { s.out = appendUvarint(s.out, v) }
 // canonical appends the canonical section; for a delta, its counterpart.
 func (s *saver) canonical(dst []byte) []byte {
 	nodes := s.nodes()
-	s.out = slices.Grow(dst, 1024)
+	s.out = slices.Grow(dst, 256)
 	s.clock()
 	s.uvarint(uint64(len(s.kinds)))
 	for _, k := range s.kinds {
@@ -241,13 +252,14 @@ func (s *saver) canonical(dst []byte) []byte {
 		}
 	}
 	s.uvarint(uint64(len(nodes)))
+	out := s.out
 	for i, n := range nodes {
-		s.object(n, i)
+		out = s.object(out, n, i)
 	}
 	for _, n := range nodes {
 		n.inState = 0
 	}
-	return s.out
+	return out
 }
 
 // clock writes replicas, clock, base, heads and the Lamport timestamp.
@@ -296,7 +308,7 @@ func (s *saver) nodes() []*Node {
 			roots = append(roots, n)
 		}
 	}
-	for _, n := range r.made {
+	for n := range r.made.all {
 		if s.wanted(n) {
 			made = append(made, n)
 		}
@@ -304,16 +316,16 @@ func (s *saver) nodes() []*Node {
 	slices.SortFunc(roots, func(a, b *Node) int {
 		return cmp.Or(strings.Compare(a.key, b.key), strings.Compare(a.kind.name, b.kind.name))
 	})
-	slices.SortFunc(made, func(a, b *Node) int { return r.CompareDots(a.dot, b.dot) })
+	slices.SortFunc(made, func(a, b *Node) int { return r.CompareDots(a.dot(), b.dot()) })
 	nodes := append(roots, made...)
 	for i := 0; i < len(nodes); i++ {
 		n := nodes[i]
 		n.inState = uint32(i + 1)
-		if n.kids == nil {
+		if len(n.kids()) == 0 {
 			continue
 		}
 		at := len(nodes)
-		for _, k := range n.kids.all() {
+		for _, k := range n.kids() {
 			if s.wanted(k) {
 				nodes = append(nodes, k)
 			}
@@ -322,11 +334,16 @@ func (s *saver) nodes() []*Node {
 			return cmp.Or(strings.Compare(a.key, b.key), strings.Compare(a.kind.name, b.kind.name))
 		})
 	}
-	seen := make(map[*kindInfo]bool)
+	var seen map[*kindInfo]bool // made when there is a second kind
 	for _, n := range nodes {
-		if !seen[n.kind] {
+		if seen[n.kind] || len(s.kinds) > 0 && n.kind == s.kinds[0] {
+			continue
+		}
+		if s.kinds = append(s.kinds, n.kind); len(s.kinds) > 1 {
+			if seen == nil {
+				seen = make(map[*kindInfo]bool)
+			}
 			seen[n.kind] = true
-			s.kinds = append(s.kinds, n.kind)
 		}
 	}
 	slices.SortFunc(s.kinds, func(a, b *kindInfo) int { return strings.Compare(a.name, b.name) })
@@ -338,10 +355,10 @@ func (s *saver) wanted(n *Node) bool {
 	if s.delta != nil && !s.delta.live {
 		return s.changed(n) != nil
 	}
-	if n.obj != nil && n.opaque == nil && !n.obj.Empty() || s.lost(n) {
+	if n.obj != nil && n.opaque() == nil && !n.obj.Empty() || s.lost(n) {
 		return true
 	}
-	for _, k := range n.kids.all() {
+	for _, k := range n.kids() {
 		if s.wanted(k) {
 			return true
 		}
@@ -355,12 +372,13 @@ func (s *saver) changed(n *Node) *deltaSection {
 		return c
 	}
 	var c *deltaSection
-	if n.obj != nil && n.opaque == nil || s.lost(n) {
-		if b := s.w.section(n, s.delta); len(b) > 1 || s.lost(n) { // more than "no deletions"
-			c = &deltaSection{slices.Clone(b), slices.Clone(s.w.reps)}
+	if n.obj != nil && n.opaque() == nil || s.lost(n) {
+		s.scratch = s.w.section(s.scratch[:0], n, s.delta)
+		if len(s.scratch) > 1 || s.lost(n) { // more than "no deletions"
+			c = &deltaSection{slices.Clone(s.scratch), slices.Clone(s.w.reps)}
 		}
 	}
-	for _, k := range n.kids.all() {
+	for _, k := range n.kids() {
 		if s.changed(k) != nil && c == nil {
 			c = &deltaSection{}
 		}
@@ -372,15 +390,27 @@ func (s *saver) changed(n *Node) *deltaSection {
 // lost reports whether a delta says by name what n has lost. Of opaque objects it does so if nothing else is known of
 // them: parts and operations tell it themselves.
 func (s *saver) lost(n *Node) bool {
-	return s.delta != nil && len(s.delta.byNode[n]) > 0 && !n.opaque.holds()
+	return s.delta != nil && len(s.delta.byNode[n]) > 0 && !n.opaque().holds()
 }
 
-// object writes one entry: a tag (bits 0-1 class, bit 2: no state follows, then the kind's number), what identifies it,
-// and its section.
-func (s *saver) object(n *Node, i int) {
+// object appends one entry: a tag (bits 0-1 class, bit 2: no state follows, then the kind's number), what identifies it,
+// and its section. The section comes first, in its place but for what is then put before it.
+func (s *saver) object(out []byte, n *Node, i int) []byte {
 	kind, _ := slices.BinarySearchFunc(s.kinds, n.kind, func(a, b *kindInfo) int { return strings.Compare(a.name, b.name) })
-	section, reps, ok := s.sectionOf(n)
-	stub := !ok
+	at := len(out)
+	stub := (n.obj == nil || n.opaque() != nil) && !s.lost(n)
+	s.w.reset()
+	reps := s.w.reps
+	switch {
+	case s.delta != nil && !s.delta.live:
+		c := s.changed(n)
+		stub, reps = c.bytes == nil, c.reps
+		out = append(out, c.bytes...)
+	case !stub && (s.delta != nil || !n.obj.Empty()):
+		out = s.w.section(out, n, s.delta)
+		reps = s.w.reps
+	}
+	s.out = s.before[:0]
 	tag := uint64(n.class) | uint64(kind)<<3
 	if stub {
 		tag |= 4
@@ -391,30 +421,17 @@ func (s *saver) object(n *Node, i int) {
 		s.uvarint(uint64(len(n.key)))
 		s.out = append(s.out, n.key...)
 	case classDot:
-		s.uvarint(uint64(s.canon[n.dot.Rep]))
-		s.uvarint(n.dot.Seq)
+		s.uvarint(uint64(s.canon[n.dot().Rep]))
+		s.uvarint(n.dot().Seq)
 	case classImplicit:
 		s.uvarint(uint64(i) - uint64(n.parent.inState-1))
 		s.key(n.key)
 	}
-	if stub {
-		return
+	if !stub {
+		s.sizeAndTable(len(out)-at, reps)
 	}
-	s.section(section, reps)
-}
-
-// sectionOf returns the section of an object that is listed, with its table; false if it is listed for those below it alone.
-func (s *saver) sectionOf(n *Node) (section []byte, reps []Rep, ok bool) {
-	switch {
-	case s.delta != nil && !s.delta.live:
-		c := s.changed(n)
-		return c.bytes, c.reps, c.bytes != nil
-	case (n.obj == nil || n.opaque != nil) && !s.lost(n):
-		return nil, nil, false
-	case s.delta == nil && n.obj.Empty():
-		return nil, nil, true
-	}
-	return s.w.section(n, s.delta), s.w.reps, true
+	s.before = s.out
+	return slices.Insert(out, at, s.before...)
 }
 
 // key writes the key of an implicit object: field names recur, so each is spelled out once.
@@ -423,26 +440,26 @@ func (s *saver) key(key string) {
 		s.uvarint(uint64(i) + 1)
 		return
 	}
+	if s.keys == nil {
+		s.keys = make(map[string]int)
+	}
 	s.keys[key] = len(s.keys)
 	s.uvarint(0)
 	s.uvarint(uint64(len(key)))
 	s.out = append(s.out, key...)
 }
 
-// section writes a length, the object's table of replicas as numbers of the state's table, and the section.
-func (s *saver) section(section []byte, reps []Rep) {
-	if len(section) == 0 {
+// sizeAndTable writes the length of a section of size bytes with its table in front, and the table: the object's replicas as
+// numbers of the state's table.
+func (s *saver) sizeAndTable(size int, reps []Rep) {
+	if size == 0 {
 		s.uvarint(0)
 		return
 	}
-	size := uvarintLen(uint64(len(reps))) + len(section)
+	size += uvarintLen(uint64(len(reps)))
 	for _, rep := range reps {
 		size += uvarintLen(uint64(s.canon[rep]))
 	}
 	s.uvarint(uint64(size))
-	s.uvarint(uint64(len(reps)))
-	for _, rep := range reps {
-		s.uvarint(uint64(s.canon[rep]))
-	}
-	s.out = append(s.out, section...)
+	s.table(reps)
 }

@@ -17,6 +17,9 @@ func (r *Runtime) newStateWriter(base, end []uint64) *StateWriter {
 	return &StateWriter{rt: r, base: base, end: end, num: make([]uint32, len(r.replicas))}
 }
 
+// Runtime returns the document.
+func (w *StateWriter) Runtime() *Runtime { return w.rt }
+
 // Delta reports whether the reader holds something already; see Outside.
 func (w *StateWriter) Delta() bool { return w.base != nil }
 
@@ -81,20 +84,21 @@ func (w *StateWriter) reset() {
 	for _, r := range w.reps {
 		w.num[r] = 0
 	}
-	w.reps, w.buf = w.reps[:0], w.buf[:0]
+	w.reps = w.reps[:0]
 }
 
-// section encodes one object's section of a state without its table, or of a delta with what was deleted. The result
-// is valid until the next call.
-func (w *StateWriter) section(n *Node, d *deltaInfo) []byte {
+// section appends one object's section of a state without its table, or of a delta with what was deleted.
+func (w *StateWriter) section(dst []byte, n *Node, d *deltaInfo) []byte {
 	w.reset()
+	w.buf = dst
 	if d != nil {
 		w.deletions(n, d)
 	}
-	if n.opaque == nil {
+	if n.opaque() == nil {
 		n.obj.Save(w)
 	}
-	return w.buf
+	dst, w.buf = w.buf, nil
+	return dst
 }
 
 // deletions writes what happened to entries that the reader has: either the deletions since base, or all dots within

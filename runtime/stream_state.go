@@ -22,12 +22,8 @@ func (p *Packer) AppendState(dst []byte) []byte {
 	for _, e := range p.next {
 		dst = appendUvarint(appendUvarint(dst, e.start), e.lamport)
 	}
-	tables := make([]string, len(p.objects))
-	for t, i := range p.objects {
-		tables[i] = t
-	}
-	dst = appendUvarint(dst, uint64(len(tables)))
-	for _, t := range tables {
+	dst = appendUvarint(dst, uint64(len(p.tables)))
+	for _, t := range p.tables {
 		dst = append(appendUvarint(dst, uint64(len(t))), t...)
 	}
 	l := &p.log
@@ -58,7 +54,7 @@ func (p *Packer) Restart() {
 		log.forget(log.first + uint64(n-streamWindow/2))
 	}
 	p.ids, p.objects = make(map[uuid.UUID]uint32), make(map[string]uint64)
-	p.senders, p.next, log.last = nil, nil, nil
+	p.senders, p.tables, p.next, log.last = nil, nil, nil, nil
 	for i := range log.entries {
 		e := &log.entries[i]
 		n, fresh := p.number(ids[e.sender])
@@ -146,7 +142,8 @@ func (u *Unpacker) restore(rd *Reader) error {
 	return rd.err
 }
 
-// Packer returns one that goes on where this Unpacker stands. They share nothing.
+// Packer returns one that goes on where this Unpacker stands. They share nothing. A stream that no Packer wrote may have told an ID
+// or a table twice: each place keeps what it was told, and the last one is used.
 func (u *Unpacker) Packer() *Packer {
 	p := &Packer{Split: u.Split, ids: make(map[uuid.UUID]uint32), objects: make(map[string]uint64), log: u.log}
 	p.log.split = u.Split
@@ -159,7 +156,8 @@ func (u *Unpacker) Packer() *Packer {
 		p.senders = append(p.senders, id)
 	}
 	for i, t := range u.objects {
-		p.objects[string(t)] = uint64(i)
+		p.tables = append(p.tables, string(t))
+		p.objects[p.tables[i]] = uint64(i)
 	}
 	return p
 }

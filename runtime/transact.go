@@ -11,23 +11,40 @@ import (
 type TxOption func(*callOptions)
 
 type callOptions struct {
-	origin  any
-	restore bool
+	origin   any
+	restore  bool
+	firstHop bool
+	ext      []byte
+	err      error
 }
 
 // From tags what a call changes with where it came from: events carry the tag, so that a provider can skip what it
 // brought itself.
 func From(origin any) TxOption { return func(o *callOptions) { o.origin = origin } }
 
-func originOf(opts []TxOption) any {
+// Extensions says more about a transaction than its operations do, such as who its author is or which version of a program
+// wrote it: a map that goes with the message, wherever that goes, and decides nothing. See Update.Extensions. States do
+// not keep it. It costs its CBOR encoding and a byte or two in the message; values are as for EncodeValue, which is what fails
+// where Transact returns an error at once. Receive and Load ignore it.
+func Extensions(m map[string]any) TxOption {
+	ext, err := EncodeValue(m)
+	if len(m) == 0 {
+		ext = nil
+	}
+	return func(o *callOptions) { o.ext, o.err = ext, err }
+}
+
+func originOf(opts []TxOption) any { return optionsOf(opts).origin }
+
+func optionsOf(opts []TxOption) callOptions {
 	if len(opts) == 0 {
-		return nil
+		return callOptions{}
 	}
 	var o callOptions
 	for _, f := range opts {
 		f(&o)
 	}
-	return o.origin
+	return o
 }
 
 // Transact runs fn with the write lock held and then emits all its operations as one message. If fn returns an error or
@@ -73,8 +90,13 @@ func (r *Runtime) locked(fn func(Tx) error, opts []TxOption) (err error, own boo
 		return err, false
 	}
 	tx.begin(r, r.self)
-	if len(opts) > 0 || tx.origin != nil {
-		tx.origin = originOf(opts)
+	if len(opts) > 0 || tx.origin != nil || tx.ext != nil {
+		o := optionsOf(opts)
+		tx.origin, tx.ext = o.origin, o.ext
+		if o.err != nil {
+			done = true
+			return o.err, false
+		}
 	}
 	err = fn(Tx{&tx.ref, tx.ref.gen})
 	if err == nil {
@@ -217,9 +239,15 @@ func heldLocks() int {
 }
 
 func (t *txState) begin(r *Runtime, sender Rep) {
-	t.sender, t.start, t.dots, t.lamport = sender, r.next[sender], 0, r.lamport+1
+	t.start, t.dots, t.lamport = r.next[sender], 0, r.lamport+1
 	t.ops, t.recs, t.sealed = t.ops[:0], t.recs[:0], 0
+	if h := r.heads.reps; t.sender == sender && len(t.reps) == 1 && len(h) == 1 && h[0] == sender {
+		t.ends[0] = 0 // all else is as the transaction before left it
+		return
+	}
+	t.sender = sender
 	if t.reps == nil {
+		t.ops = make([]byte, 0, 4*stroke)
 		t.reps, t.ends = make([]Rep, 1, 4), make([]uint64, 1, 4)
 	}
 	t.reps, t.ends, t.named, t.deps = t.reps[:1], t.ends[:1], 1, 0
@@ -248,13 +276,30 @@ func (r *Runtime) appendDeps(t *txState) int {
 	return n
 }
 
+// touch makes an object part of the open transaction, before it changes.
 func (r *Runtime) touch(n *Node) {
 	if !n.touched {
+		if r.overseen.Load() {
+			r.oversee(n)
+		}
 		n.touched = true
 		if k := len(r.touched); k < cap(r.touched) && r.touched[:k+1][k] == n {
 			r.touched = r.touched[:k+1] // as in the transaction before
 		} else {
 			r.touched = append(r.touched, n)
+		}
+	}
+}
+
+// oversee tells every Overseer above n that n may change.
+func (r *Runtime) oversee(n *Node) {
+	for p := n.parent; p != nil; n, p = p, p.parent {
+		if p.kind.oversees && n.class == classImplicit {
+			if !p.touched {
+				p.touched = true
+				r.touched = append(r.touched, p)
+			}
+			p.obj.(Overseer).Below(n)
 		}
 	}
 }
@@ -272,7 +317,7 @@ func (r *Runtime) rollback() {
 		if n.obj != nil {
 			n.obj.Rollback()
 		}
-		n.opaque.rollback(r)
+		n.opaque().rollback(r)
 	}
 	if len(r.journal) > 0 {
 		r.table.Lock()
@@ -289,6 +334,10 @@ func (r *Runtime) endTx() {
 	for _, n := range r.touched {
 		n.touched = false
 	}
+	r.resetTx()
+}
+
+func (r *Runtime) resetTx() {
 	// The buffers keep stale pointers to objects of this document, which does no harm while they are small.
 	if cap(r.touched)+cap(r.journal)+cap(r.tx.recs) > 4096 {
 		r.touched, r.journal, r.tx.recs = nil, nil, nil
@@ -305,13 +354,21 @@ func (r *Runtime) endTx() {
 func (r *Runtime) commitTouched(c *Commit) {
 	r.tx.committing = true
 	for _, n := range r.touched {
+		n.touched = false
 		if n.obj != nil {
+			if c.node != n {
+				c.node = n
+			}
 			n.obj.Commit(c)
 		}
-		n.opaque.commit()
+		if o := n.opaque(); o != nil {
+			o.commit()
+		}
 	}
-	r.deletions.keep(r)
-	r.endTx()
+	if len(r.deletions.open) > 0 {
+		r.deletions.keep(r)
+	}
+	r.resetTx()
 	r.tx.committing = false
 }
 

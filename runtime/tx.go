@@ -62,7 +62,7 @@ func (t Tx) Writable(n *Node) error {
 }
 
 func (t Tx) writes(n *Node) bool {
-	return t.ref != nil && t.ref.gen == t.gen && t.ref.write && n != nil && n.rt == t.ref.rt && n.state == alive && n.opaque == nil
+	return t.ref != nil && t.ref.gen == t.gen && t.ref.write && n != nil && n.rt == t.ref.rt && n.state == alive && n.opaque() == nil
 }
 
 // Begin starts an operation on n. Write the payload, then call Apply or Commit of the writer; an operation that gets
@@ -76,6 +76,9 @@ func (t Tx) Begin(n *Node) (*OpWriter, error) {
 	tx.abandon()
 	if n.class != classRoot {
 		tx.name(n)
+		if r.overseen.Load() {
+			r.oversee(n) // before the caller of OpWriter.Commit changes it
+		}
 	}
 	w := &tx.w
 	if w.node != n {
@@ -167,6 +170,7 @@ type txState struct {
 	dots    uint64 // taken so far
 	lamport uint64 // of the first dot
 	origin  any
+	ext     []byte // see Extensions; nil: none
 
 	ops    []byte // payloads, one after the other
 	sealed int    // bytes of ops that belong to recorded operations
@@ -292,6 +296,6 @@ func (t *txState) name(n *Node) {
 		n = n.parent
 	}
 	if n.class == classDot {
-		t.number(n.dot)
+		t.number(n.dot())
 	}
 }

@@ -31,8 +31,9 @@ type waitingMessage struct {
 	first  vclock.Dot
 	end    uint64
 	lacks  uint64 // seq of the dot that it waits for
-	// restored says that it came with Restore.
+	// restored says that it came with Restore, firstHop that it came with FirstHop.
 	restored bool
+	firstHop bool
 }
 
 type waitingHeap []*waitingMessage
@@ -116,6 +117,30 @@ func (w *waitingRoom) forget(m *waitingMessage) {
 	}
 }
 
+// drop forgets what came from an origin. Cost: O(waiting).
+func (w *waitingRoom) drop(origin any) {
+	key := originKey(origin)
+	if w.origins[key] == 0 {
+		return
+	}
+	for id, h := range w.lacking {
+		kept := (*h)[:0]
+		for _, m := range *h {
+			if originKey(m.origin) == key {
+				w.forget(m)
+			} else {
+				kept = append(kept, m)
+			}
+		}
+		clear((*h)[len(kept):])
+		if *h = kept; len(kept) == 0 {
+			delete(w.lacking, id)
+		} else {
+			heap.Init(h)
+		}
+	}
+}
+
 // sorted returns what waits by sender and start: the order in which it is saved.
 func (w *waitingRoom) sorted() []*waitingMessage {
 	ms := make([]*waitingMessage, 0, len(w.byDot))
@@ -131,6 +156,24 @@ func (r *Runtime) Waiting() int {
 	r.rlock()
 	defer r.mu.RUnlock()
 	return len(r.waiting.byDot)
+}
+
+// WaitingFrom returns the number of messages that came from an origin (From) and wait for others. Cost: O(1).
+func (r *Runtime) WaitingFrom(origin any) int {
+	r.rlock()
+	defer r.mu.RUnlock()
+	return r.waiting.origins[originKey(origin)]
+}
+
+// ForgetWaiting drops the messages that came from an origin (From) and still wait for others: whoever wants them has to
+// ask for them again. Providers call it for what has waited for too long. Errors: ErrNested. Cost: O(messages that wait).
+func (r *Runtime) ForgetWaiting(origin any) error {
+	if err := r.lock(); err != nil {
+		return err
+	}
+	defer r.unlock()
+	r.waiting.drop(origin)
+	return nil
 }
 
 // Missing returns the dots that waiting messages need and that have not arrived, sorted by replica and start. Cost:

@@ -46,7 +46,7 @@ func ExampleClock_MarshalBinary() {
 }
 
 func ExampleReplica() {
-	var r vclock.Replica = uuid.MustParse("cccccccc-0000-4000-8000-000000000003")
+	r := uuid.MustParse("cccccccc-0000-4000-8000-000000000003")
 	fmt.Println(vclock.CompareReplicas(alice, r))
 	// Output: -1
 }

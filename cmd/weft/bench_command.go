@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+
+	"github.com/seed1312cc15/weft/internal/trace"
 )
 
 var benchCommand = &command{
@@ -135,7 +137,7 @@ func (o *benchOptions) jobs(paths []string) ([]benchJob, error) {
 	}
 	var jobs []benchJob
 	for _, p := range paths {
-		t, err := readTrace(p)
+		t, err := trace.ReadFile(p)
 		if err != nil {
 			return nil, err
 		}

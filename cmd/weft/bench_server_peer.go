@@ -32,7 +32,6 @@ type light struct {
 	replica vclock.Replica
 	room    *tape   // of the document on channel 1; nil: nothing is counted
 	writer  *writer // nil: it does not write
-	keep    bool    // the writer's document takes what comes
 	gather  bool    // the contents of transfers are kept, in whole
 	onDone  func(channel uint64, now time.Time)
 

@@ -18,7 +18,7 @@ func benchTraces(b *testing.B, run func(b *testing.B, s *script)) {
 		b.Fatal(err)
 	}
 	for _, p := range paths {
-		t, err := readTrace(p)
+		t, err := trace.ReadFile(p)
 		if err != nil {
 			b.Fatal(err)
 		}

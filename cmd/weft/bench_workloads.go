@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/seed1312cc15/weft/internal/trace"
 )
 
 // workloadSize is N of the workloads, and crowdSize the number of clients in B3: 20 times the root of N.
@@ -213,7 +215,7 @@ func writeWorkloads(c *console, dir string, paths []string) error {
 	}
 	for _, p := range paths {
 		c.progress.set("reading %s", p)
-		t, err := readTrace(p)
+		t, err := trace.ReadFile(p)
 		if err != nil {
 			return err
 		}

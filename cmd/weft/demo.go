@@ -63,11 +63,11 @@ func demo(c *console, args []string) error {
 // demoTrace reads the trace that was asked for, or a recorded one beside the repository, or makes one.
 func demoTrace(args []string) (*trace.Trace, error) {
 	if len(args) == 1 {
-		return readTrace(args[0])
+		return trace.ReadFile(args[0])
 	}
 	path := filepath.Join("..", "shared", "traces", "automerge-paper.json.gz")
 	if _, err := os.Stat(path); err == nil {
-		return readTrace(path)
+		return trace.ReadFile(path)
 	}
 	return trace.Generate(1, demoEdits), nil
 }

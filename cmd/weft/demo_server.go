@@ -129,7 +129,7 @@ func recordedConversation() (*trace.Trace, error) {
 	if _, err := os.Stat(path); err != nil {
 		return chat(1, conversationEdits)
 	}
-	t, err := readTrace(path)
+	t, err := trace.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}

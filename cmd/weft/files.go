@@ -45,14 +45,21 @@ func readUpdate(path string) ([]byte, error) {
 		return nil, fmt.Errorf("%s: empty, want a saved state, a delta, a message or a bundle", path)
 	}
 	if _, err := runtime.KindOf(b); err != nil {
-		return nil, fmt.Errorf("%s: no saved state, delta, message or bundle: %w", path, err)
+		return nil, named(path, err)
 	}
 	return b, nil
 }
 
 // writeFile replaces a file in one step, so that a reader sees the old bytes or the new ones. Something that is no
 // regular file, such as a device or a pipe, is written to.
-func writeFile(path string, data []byte) (err error) {
+func writeFile(path string, data []byte) error {
+	if err := replaceFile(path, data); err != nil {
+		return fmt.Errorf("cannot write %s: %w", path, err)
+	}
+	return nil
+}
+
+func replaceFile(path string, data []byte) (err error) {
 	info, err := os.Stat(path)
 	if err == nil && !info.Mode().IsRegular() {
 		return os.WriteFile(path, data, 0o644)

@@ -310,7 +310,12 @@ func TestDiff(t *testing.T) {
 	}
 	b.write("bad", []byte("nothing"))
 	_, errs := b.run(2, "diff", "a", "bad")
-	b.contains(errs, "bad: no saved state")
+	b.contains(errs, "bad: ", "not a message, bundle, state or delta")
+	b.write("cut", a.save()[:100])
+	_, errs = b.run(2, "diff", "a", "cut")
+	b.contains(errs, "cut: ", "cut short", "bytes are missing")
+	_, errs = b.run(1, "merge", "-o", "no/such", "a")
+	b.contains(errs, "cannot write no/such: ")
 }
 
 func TestHugeNamesAreClipped(t *testing.T) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -59,5 +60,31 @@ func TestFuzzReplayRefuses(t *testing.T) {
 	var out, errs strings.Builder
 	if code := run([]string{"fuzz"}, &out, &errs); code != exitUsage {
 		t.Errorf("without a file: exit code %d", code)
+	}
+}
+
+func TestFuzzDecoders(t *testing.T) {
+	decode := func(args ...string) (code int, out, err string) {
+		var stdout, stderr strings.Builder
+		code = run(append([]string{"fuzz"}, args...), &stdout, &stderr)
+		return code, stdout.String(), stderr.String()
+	}
+	code, out, err := decode("--decoders", "26000", "--jobs", "2", "--seed", "13", "--json")
+	var r struct {
+		Executions, Rounds, Failed int
+		Of                         map[string]int
+	}
+	if e := json.Unmarshal([]byte(out), &r); code != exitOK || e != nil || r.Executions != 26000 || r.Rounds != 3 || r.Failed != 0 || len(r.Of) != 3 {
+		t.Fatal(code, out, err, e)
+	}
+	code, out, err = decode("-decoders", "500", "-only", "clock")
+	if code != exitOK || !strings.HasPrefix(out, "500 executions in ") || !strings.Contains(out, "500 clock, ") {
+		t.Fatal(code, out, err)
+	}
+	for _, args := range [][]string{{"-decoders", "-1"}, {"-decoders", "1", "x"}, {"-decoders", "1", "-replay", "x"}, {"-decoders", "1", "-jobs", "0"},
+		{"-decoders", "1", "-only", "none"}} {
+		if code, _, _ := decode(args...); code != exitUsage {
+			t.Error(args, code)
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -23,11 +24,11 @@ const shownRows = 30
 var inspectCommand = &command{
 	name:  "inspect",
 	args:  "FILE",
-	short: "show what a file holds: clock, objects, sizes, what waits",
+	short: "show what a file holds: clock, objects, sizes, what is pending",
 	long: `
 inspect shows the envelope of a saved state, a delta, a message or a bundle, and the document that it gives: its clock
-(replica, number of dots: operations, and inserted elements one each), its objects (path, kind, bytes of its own state), and messages that wait for others.
-A delta gives no document without the state that it follows; its envelope is shown.`,
+(replica, number of dots: operations, and inserted elements one each), its objects (path, kind, bytes of its own state),
+and what is pending: messages that wait for others ("waiting" in JSON), and what they lack. A delta gives no document without the state that it follows; its envelope is shown.`,
 	setup: func(fs *flag.FlagSet) func(*console, []string) error {
 		all := fs.Bool("all", false, fmt.Sprintf("show all replicas and objects, not the first %d of each", shownRows))
 		return func(c *console, args []string) error { return inspect(c, *all, args) }
@@ -46,6 +47,7 @@ type inspection struct {
 	Start          *uint64           `json:"start,omitempty"`
 	End            *uint64           `json:"end,omitempty"`
 	WallTime       string            `json:"wall_time,omitempty"`
+	Extensions     map[string]any    `json:"extensions,omitempty"`
 	Lamport        uint64            `json:"lamport"`
 	Clock          map[string]uint64 `json:"clock"`
 	Base           map[string]uint64 `json:"base,omitempty"`
@@ -107,7 +109,7 @@ func (in *inspection) envelope(data []byte) error {
 		in.Base = clockMap(info.Base)
 	}
 	if info.Kind == runtime.MessageUpdate {
-		in.Sender, in.Start, in.End = info.Sender.String(), &info.Start, &info.End
+		in.Sender, in.Start, in.End, in.Extensions = info.Sender.String(), &info.Start, &info.End, info.Extensions
 		if info.WallTime > 0 {
 			in.WallTime = time.UnixMilli(int64(info.WallTime)).UTC().Format(time.RFC3339Nano)
 		}
@@ -133,12 +135,18 @@ func (in *inspection) document(data []byte) error {
 		in.Objects = append(in.Objects, object(o))
 	}
 	in.Waiting = rt.Waiting()
-	for _, s := range rt.Missing() {
-		in.Missing = append(in.Missing, span{s.Replica.String(), s.Start, s.End})
-	}
+	in.Missing = missing(rt)
 	digest := rt.Digest()
 	in.Digest, in.CanonicalBytes = hex.EncodeToString(digest[:]), len(rt.Canonical())
 	return nil
+}
+
+// missing lists the dots that waiting messages lack.
+func missing(rt *runtime.Runtime) (out []span) {
+	for _, s := range rt.Missing() {
+		out = append(out, span{s.Replica.String(), s.Start, s.End})
+	}
+	return out
 }
 
 func clockMap(c vclock.Clock) map[string]uint64 {
@@ -170,6 +178,9 @@ func (in *inspection) print(c *console, all bool) error {
 	}
 	if in.WallTime != "" {
 		fact("wall time", in.WallTime)
+	}
+	for _, name := range slices.Sorted(maps.Keys(in.Extensions)) {
+		fact("extension", clip(name, 60)+" = "+show(in.Extensions[name]))
 	}
 	fact("lamport", count(in.Lamport))
 	if in.Digest != "" {

@@ -36,7 +36,7 @@ type command struct {
 func commands() []*command {
 	return append(serverCommands(), connectCommand, storeCommand,
 		replayCommand, conformanceCommand, inspectCommand, exportCommand, mergeCommand, diffCommand, demoCommand,
-		fuzzCommand, simulateCommand, benchCommand)
+		fuzzCommand, simulateCommand, benchCommand, versionCommand)
 }
 
 // console is where a command writes to.
@@ -75,6 +75,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 	switch name {
 	case "help", "-h", "-help", "--help":
 		return help(args[1:], stdout, stderr)
+	case "-version", "--version":
+		name = versionCommand.name
 	}
 	cmd := find(name)
 	if cmd == nil {

@@ -35,6 +35,7 @@ type merged struct {
 	Bytes    int    `json:"bytes"`
 	Digest   string `json:"digest"`
 	Waiting  int    `json:"waiting"`
+	Missing  []span `json:"missing,omitempty"` // what these wait for
 }
 
 func merge(c *console, out string, level int, paths []string) error {
@@ -68,7 +69,7 @@ func merge(c *console, out string, level int, paths []string) error {
 	}
 	if c.json {
 		digest := rt.Digest()
-		return writeJSON(c.out, merged{len(paths), len(rt.Clock()), len(state), hex.EncodeToString(digest[:]), rt.Waiting()})
+		return writeJSON(c.out, merged{len(paths), len(rt.Clock()), len(state), hex.EncodeToString(digest[:]), rt.Waiting(), missing(rt)})
 	}
 	return nil
 }

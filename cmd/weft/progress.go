@@ -10,11 +10,14 @@ import (
 	"unicode/utf8"
 )
 
-// progress shows on a terminal what goes on once that has taken a second: one line that is written over. On anything
-// but a terminal it does nothing. Its goroutine ends with stop.
+// progress shows what goes on once that has taken a second: on a terminal one line that is written over, in a file or pipe
+// a line then, and one each time that takes ten times as long. On other writers, those of tests, it does nothing. Its goroutine
+// ends with stop.
 type progress struct {
 	w     io.Writer // nil: silent
 	start time.Time
+	plain bool          // no terminal
+	next  time.Duration // when the next plain line is due
 	done  chan struct{}
 	ended sync.WaitGroup
 
@@ -28,14 +31,16 @@ type progress struct {
 const progressAfter = time.Second
 
 func newProgress(w io.Writer) *progress {
-	p := &progress{start: time.Now(), done: make(chan struct{})}
+	p := &progress{start: time.Now(), next: progressAfter, done: make(chan struct{})}
 	f, ok := w.(*os.File)
 	if !ok {
 		return p
 	}
-	if info, err := f.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
+	info, err := f.Stat()
+	if err != nil {
 		return p
 	}
+	p.plain = info.Mode()&os.ModeCharDevice == 0
 	p.w = w
 	p.ended.Add(1)
 	go p.show()
@@ -61,7 +66,7 @@ func (p *progress) show() {
 		case <-p.done:
 			return
 		case now := <-tick.C:
-			if now.Sub(p.start) >= progressAfter {
+			if now.Sub(p.start) >= p.next {
 				p.line(fmt.Sprintf("%.0f s  ", now.Sub(p.start).Seconds()))
 			}
 		}
@@ -72,7 +77,12 @@ func (p *progress) line(head string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := clip(head+p.mu.what, 100)
-	if s == p.mu.shown {
+	switch {
+	case p.mu.what == "" || s == p.mu.shown:
+		return
+	case p.plain:
+		fmt.Fprintln(p.w, s)
+		p.next *= 10
 		return
 	}
 	blanks := max(0, utf8.RuneCountInString(p.mu.shown)-utf8.RuneCountInString(s))

@@ -87,7 +87,7 @@ func replay(c *console, o replayOptions, paths []string) error {
 	failed := 0
 	for _, path := range paths {
 		c.progress.set("reading %s", path)
-		t, err := readTrace(path)
+		t, err := trace.ReadFile(path)
 		if err != nil {
 			unread = err // what was replayed so far is still told
 			break
@@ -111,15 +111,6 @@ func replay(c *console, o replayOptions, paths []string) error {
 		return exitError{exitFailed, fmt.Sprintf("%d of %s failed", failed, plural(len(results), "trace"))}
 	}
 	return nil
-}
-
-// readTrace is trace.ReadFile with the file's name in every error.
-func readTrace(path string) (*trace.Trace, error) {
-	t, err := trace.ReadFile(path)
-	if err != nil {
-		return nil, named(path, err)
-	}
-	return t, nil
 }
 
 // replayOne replays a trace, which it consumes.

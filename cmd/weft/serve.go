@@ -34,10 +34,11 @@ Who may do what stands in the file of --auth-token-file, a line each:
   TOKEN PRINCIPAL ACCESS [prefix=NAMES] [expires=2027-01-31T12:00:00Z]
 
 TOKEN is what the client sends, or "sha256:" and its SHA-256 in hex, or "-" for clients without one. PRINCIPAL names who
-that is. ACCESS is none, read, write-own (only what this client itself wrote) or write-relay (also what others wrote). With
-a prefix the line is about documents whose names begin with NAMES; of several lines of one token that with the longest
-prefix counts, and all have the same PRINCIPAL. Lines that begin with # are comments. Without this file everybody may do
-everything, and so the server listens on this machine alone, unless --insecure is given.
+that is. ACCESS is none, read, write-own (only what this client itself wrote), write-relay (also what others wrote) or
+server (another server of the same operator, which is believed in what it says of others). With a prefix the line is about
+documents whose names begin with NAMES; of several lines of one token that with the longest prefix counts, and all have the
+same PRINCIPAL. Lines that begin with # are comments. Without this file everybody may do everything, and so the server
+listens on this machine alone, unless --insecure is given.
 
 --config names a file with a line "NAME = VALUE" for each flag, flags of the command line go before it. --limit may be
 given more than once; --print-limits shows what there is.

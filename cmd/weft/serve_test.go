@@ -404,7 +404,7 @@ func TestServeTLS(t *testing.T) {
 	if n := serial(); n != 2 {
 		t.Errorf("certificate %d", n)
 	}
-	_, errs := s.run(1, "connect", "--timeout", "200ms", s.url, "doc", "status")
+	_, errs := s.run(1, "connect", "--timeout", "3s", s.url, "doc", "status")
 	s.contains(errs, "certificate")
 	os.WriteFile(b.path("key.pem"), []byte("nonsense"), 0o600)
 	s.cmd.Process.Signal(syscall.SIGHUP)

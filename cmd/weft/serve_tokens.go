@@ -88,13 +88,13 @@ func (t tokenTable) add(fields []string) error {
 		return fmt.Errorf("a principal has at most %d bytes", providers.MaxPrincipal)
 	}
 	known := false
-	for a := ws.AccessNone; a <= ws.AccessWriteRelay; a++ {
+	for a := ws.AccessNone; a <= ws.AccessServer; a++ {
 		if a.String() == fields[2] {
 			g.access, known = a, true
 		}
 	}
 	if !known {
-		return errors.New("the access is none, read, write-own or write-relay")
+		return errors.New("the access is none, read, write-own, write-relay or server")
 	}
 	for _, f := range fields[3:] {
 		if err := g.option(f); err != nil {

@@ -23,8 +23,8 @@ happens step by step, one line each: step, virtual time, what.
 simulate -for 60s -jobs 2 makes runs with one seed after the other, from -seed on, for that time (or -count runs), and
 reports how many, with how many faults of each kind. For a run that fails it prints the command that repeats it.
 
-Faults: links cut at any frame, half-open or slow; stores that lose what was not synced, tear records, are full, slow, fail
-to sync, flip bits; clients and servers killed; clocks that jump; a hostile client. After the steps with faults all has to
+Faults: links cut at any frame, half-open or slow; stores that lose what was not synced, tear records, are full, slow, unreadable,
+fail to sync, flip bits, are replaced by an older copy; clients and servers killed; clocks that jump; a hostile client. After the steps with faults all has to
 come to rest: nothing acknowledged is lost, all replicas are equal. The exit code is 1 if something does not hold.
 
 -plant makes a part of the system lie, which has to be noticed: ` + strings.Join(plants(), ", ") + `.`,

@@ -55,7 +55,7 @@ func TestStore(t *testing.T) {
 	// The other document goes on; the damaged one is refused.
 	s = b.serve("--data", "d")
 	s.run(0, "connect", s.url, "../other\n", "print")
-	_, errs = s.run(1, "connect", "--timeout", "300ms", s.url, "doc", "print")
+	_, errs = s.run(1, "connect", "--timeout", "3s", s.url, "doc", "print")
 	s.contains(errs, "UNAVAILABLE")
 	s.stop()
 }

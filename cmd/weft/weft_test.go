@@ -159,7 +159,7 @@ func typed(text string) *trace.Trace {
 func TestHelp(t *testing.T) {
 	b := newBox(t)
 	out, _ := b.run(0, "help")
-	names := []string{"replay", "conformance", "inspect", "export", "merge", "diff", "demo"}
+	names := []string{"replay", "conformance", "inspect", "export", "merge", "diff", "demo", "version"}
 	b.contains(out, names...)
 	for _, name := range names {
 		long, _ := b.run(0, "help", name)
@@ -168,6 +168,28 @@ func TestHelp(t *testing.T) {
 		if same != long {
 			t.Errorf("weft %s -h differs from weft help %s", name, name)
 		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	b := newBox(t)
+	out, _ := b.run(0, "version")
+	b.contains(out, "weft ", ", go", ", format 1\n")
+	for _, flag := range []string{"--version", "-version"} {
+		if same, _ := b.run(0, flag); same != out {
+			t.Errorf("%s: %s", flag, same)
+		}
+	}
+	out, _ = b.run(0, "version", "--json")
+	b.contains(out, `"format":1`, `"go":"go`)
+	b.run(2, "version", "x")
+}
+
+// What takes longer than a second says so, also where stderr is no terminal.
+func TestProgress(t *testing.T) {
+	_, errs := newBox(t).run(0, "simulate", "-for", "1500ms", "-jobs", "1", "-steps", "10", "-clients", "2", "-servers", "1")
+	if !regexp.MustCompile(`(?m)^1 s  [0-9]+ seeds$`).MatchString(errs) || strings.Contains(errs, "\r") {
+		t.Errorf("%q", errs)
 	}
 }
 

@@ -138,3 +138,14 @@ func Example_origin() {
 	// Output:
 	// ann 0 ben 1
 }
+
+func Example_extensions() {
+	doc, ben := must(weft.Open[Board](nil)), must(weft.Open[Board](nil))
+	doc.OnUpdate(func(u weft.Update) { must(ben.Receive(u.Data)) })
+	ben.OnUpdate(func(u weft.Update) { fmt.Println(u.Extensions()["author"]) })
+
+	err := doc.Transact(func(tx weft.Tx) error { return doc.Root.Votes.Add(tx, 1) },
+		weft.Extensions(map[string]any{"author": "Ann"}))
+	check(err)
+	// Output: Ann
+}

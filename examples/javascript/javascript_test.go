@@ -79,7 +79,6 @@ type script struct {
 	mu    sync.Mutex
 	cond  *sync.Cond
 	last  shown
-	lines []string
 	ended bool
 }
 
@@ -374,17 +373,17 @@ func syncs(t *testing.T, url string) {
 	w.edit(func(tx weft.Tx, root *notes) error { return root.Body.Insert(tx, 0, "Begun in Go, ") })
 	s := start(t, url)
 	s.do("insert 0 and in JavaScript.")
-	text, fields := w.meet(s)
+	text, _ := w.meet(s)
 	for range 3 {
 		var both sync.WaitGroup
 		both.Go(func() { other.types(20) })
 		w.together(s, len([]rune(text)))
 		both.Wait()
-		text, fields = w.meet(s, other)
+		apart, fields := w.meet(s, other)
 		s.do("offline")
-		w.apart(s, len([]rune(text)), fields)
+		w.apart(s, len([]rune(apart)), fields)
 		s.do("online")
-		text, fields = w.meet(s, other)
+		text, _ = w.meet(s, other)
 	}
 	late := start(t, url)
 	if met, _ := w.meet(late); met != text {

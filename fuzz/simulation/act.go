@@ -20,9 +20,9 @@ func (w *world) start() {
 	for i := range w.opt.Servers {
 		s := &server{process: process{w: w, name: fmt.Sprintf("s%d", i), disk: newDisk(w)}, index: i, numbered: bad || w.chance(2)}
 		s.history = w.history()
-		s.damaged = make([]bool, len(w.docs))
+		s.damaged, s.numbers = make([]bool, len(w.docs)), make([]uint64, len(w.docs))
 		for range w.docs {
-			s.acked = append(s.acked, make(vclock.Clock))
+			s.acked, s.durable = append(s.acked, make(vclock.Clock)), append(s.durable, make(vclock.Clock))
 		}
 		w.servers = append(w.servers, s)
 		s.boot()
@@ -61,6 +61,9 @@ func (w *world) act() {
 			} else {
 				r.write()
 			}
+			if w.chance(4) {
+				r.show()
+			}
 		}
 	case x < 45:
 		for range min(len(w.tasks), 1+w.upTo(3)) {
@@ -79,6 +82,20 @@ func (w *world) act() {
 	if w.chance(30) {
 		w.strike()
 	}
+	if w.chance(60) {
+		w.backUp()
+	}
+	if w.step == w.opt.Steps/2 {
+		w.join(true)
+	}
+}
+
+// join makes somebody come who was not there before.
+func (w *world) join(reader bool) {
+	c := &client{process: process{w: w, name: fmt.Sprintf("c%d", len(w.clients))}, follows: w.chance(2), history: w.history(), reader: reader}
+	c.home, c.queue = w.upTo(len(w.servers)-1), 64
+	w.clients = append(w.clients, c)
+	c.boot()
 }
 
 // revive brings back what is down, and lets everybody look for a connection.
@@ -105,6 +122,7 @@ func (w *world) revive() {
 		c.open()
 	}
 	w.mesh()
+	w.fade()
 }
 
 // mesh keeps the servers connected.
@@ -170,6 +188,16 @@ func (w *world) strike() {
 		w.fault(f, "%s", names[at])
 	case StoreBitFlip:
 		w.damage(names[at], d)
+	case StoreUnreadable:
+		if at < len(w.servers) {
+			d.unreadable = w.now.Add(time.Duration(w.upTo(10)) * time.Second)
+			w.fault(f, "%s", names[at])
+		}
+	case StoreRestored:
+		if d.backup != nil && w.hostile == nil {
+			w.fault(f, "%s", names[at])
+			w.goBack(at)
+		}
 	case ClientKilled:
 		if c := w.clients[w.upTo(len(w.clients)-1)]; c.alive {
 			w.fault(f, "%s", c.name)
@@ -190,7 +218,49 @@ func (w *world) strike() {
 // deck holds each fault as often as it is drawn.
 var deck = slices.Concat(
 	slices.Repeat([]Fault{LinkCut}, 6), slices.Repeat([]Fault{LinkHalfOpen, LinkSlow, StoreSlow, ServerKilled}, 2),
-	slices.Repeat([]Fault{ClientKilled, ClockStep}, 3), []Fault{StoreSyncFails, StoreFull, StoreBitFlip})
+	slices.Repeat([]Fault{ClientKilled, ClockStep}, 3), []Fault{StoreSyncFails, StoreFull, StoreBitFlip, StoreUnreadable, StoreRestored})
+
+// backUp copies a disk.
+func (w *world) backUp() {
+	if i := w.upTo(len(w.servers) + len(w.clients) - 1); i < len(w.servers) {
+		s := w.servers[i]
+		s.disk.backup = &backup{docs: s.disk.copy()}
+		for _, c := range s.acked {
+			s.disk.backup.acked = append(s.disk.backup.acked, c.Clone())
+		}
+	} else if c := w.clients[i-len(w.servers)]; c.disk != nil {
+		c.disk.backup = &backup{docs: c.disk.copy()}
+	}
+}
+
+// goBack kills a process, and puts an older copy of its store in the place of the present one: what it acknowledged since then is
+// lost unless somebody else has it.
+func (w *world) goBack(disk int) {
+	if disk < len(w.servers) {
+		s := w.servers[disk]
+		if s.alive {
+			s.kill()
+		}
+		s.acked, s.since = s.disk.backup.acked, w.dialed
+		clear(s.numbers)
+		clear(s.damaged)
+		s.disk.restore()
+		return
+	}
+	for _, c := range w.clients {
+		if c.disk == nil {
+			continue
+		}
+		if disk--; disk < len(w.servers) {
+			if c.alive {
+				c.kill()
+			}
+			c.restored = true
+			c.disk.restore()
+			return
+		}
+	}
+}
 
 func (w *world) process() *process {
 	if i := w.upTo(len(w.clients) + len(w.servers) - 1); i < len(w.clients) {

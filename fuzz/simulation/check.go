@@ -10,20 +10,21 @@ import (
 
 // copyOf is a replica of a document, wherever it is.
 type copyOf struct {
-	who string
-	rt  *runtime.Runtime
+	who    string
+	rt     *runtime.Runtime
+	reader bool
 }
 
 // copies returns all honest replicas of a document that are alive.
 func (w *world) copies(doc *document) (out []copyOf) {
 	for _, s := range w.servers {
 		if s.alive && s.rooms[doc.index] != nil {
-			out = append(out, copyOf{s.name, s.rooms[doc.index].rt})
+			out = append(out, copyOf{s.name, s.rooms[doc.index].rt, false})
 		}
 	}
 	for _, c := range w.clients {
 		if c.alive {
-			out = append(out, copyOf{c.name, c.docs[doc.index].rt})
+			out = append(out, copyOf{c.name, c.docs[doc.index].rt, c.reader})
 		}
 	}
 	return out
@@ -31,6 +32,7 @@ func (w *world) copies(doc *document) (out []copyOf) {
 
 // check looks at what must hold at any time.
 func (w *world) check() {
+	w.raise()
 	if w.step%16 == 0 {
 		w.bounds()
 	}
@@ -54,9 +56,11 @@ func (w *world) bounds() {
 			if !s.alive || s.rooms[doc.index] == nil {
 				continue
 			}
-			if n := s.rooms[doc.index].keeper.Log().Bytes(); n > logBound {
+			log := s.rooms[doc.index].keeper.Log()
+			if n := log.Bytes(); n > logBound {
 				w.fail("the log of %s has %d bytes", s.name, n)
 			}
+			s.numbers[doc.index], _ = log.Next()
 		}
 	}
 	for _, c := range w.conns {
@@ -78,6 +82,11 @@ func (w *world) equal() {
 	for _, doc := range w.docs {
 		first := make(map[string]copyOf)
 		for _, c := range w.copies(doc) {
+			for r := range c.rt.Clock() {
+				if w.readers[r] && c.rt.Replica() != r {
+					w.fail("%s has what %v wrote, who may only read", c.who, r)
+				}
+			}
 			key := c.rt.Clock().String()
 			if x, ok := first[key]; !ok {
 				first[key] = c
@@ -99,10 +108,13 @@ func (w *world) settle() {
 	for i, doc := range w.docs {
 		must[i] = make(vclock.Clock)
 		for _, c := range w.clients {
-			must[i].Merge(c.docs[i].rt.Clock())
+			if !c.reader {
+				must[i].Merge(c.docs[i].rt.Clock())
+			}
 		}
 		w.trace("%s: what clients hold: %v", doc.name, must[i])
 	}
+	w.join(false)
 	for round, quiet := 0, 0; quiet < 2; round++ {
 		w.turn()
 		if why := w.restless(); why == nil {
@@ -114,6 +126,8 @@ func (w *world) settle() {
 	for i, doc := range w.docs {
 		w.verify(doc, must[i])
 	}
+	w.equal()
+	w.kept()
 	w.lastCrash()
 }
 
@@ -152,11 +166,14 @@ func (w *world) heal() {
 	}
 }
 
-func (w *world) repair(d *disk) { d.full, d.syncFails, d.slow = false, false, time.Time{} }
+func (w *world) repair(d *disk) {
+	d.full, d.syncFails, d.slow, d.unreadable = false, false, time.Time{}, time.Time{}
+}
 
 // turn is a second without faults.
 func (w *world) turn() {
 	w.step++
+	w.raise()
 	for range 5 {
 		w.now = w.now.Add(200 * time.Millisecond)
 		w.revive()
@@ -187,11 +204,11 @@ func (w *world) restless() error {
 		}
 		want := all[0].rt.Clock()
 		for _, c := range all {
-			if have := c.rt.Clock(); !have.Equal(want) {
+			if have := c.rt.Clock(); !have.Equal(want) && !(c.reader && have.CoversClock(want)) {
 				return fmt.Errorf("%s: %s lacks %v, %s lacks %v", doc.name, c.who, want.Diff(have), all[0].who, have.Diff(want))
 			}
 			for _, m := range c.rt.Missing() {
-				if w.lives(doc, m.Replica) {
+				if !w.readers[m.Replica] && w.lives(doc, m.Replica) {
 					return fmt.Errorf("%s: %s waits for %v", doc.name, c.who, m)
 				}
 			}
@@ -208,9 +225,12 @@ func (w *world) restless() error {
 			if c.end == nil || c.end.mux.Session(doc.name) == nil {
 				return fmt.Errorf("%s: %s is not connected", doc.name, c.name)
 			}
-			if u := c.end.mux.Session(doc.name).Unsaved(); len(u) > 0 {
+			if u := c.end.mux.Session(doc.name).Unsaved(); len(u) > 0 && !c.reader {
 				return fmt.Errorf("%s: %v is unsaved in %s", doc.name, u, c.name)
 			}
+		}
+		if err := w.seen(doc); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -235,6 +255,9 @@ func (w *world) verify(doc *document, must vclock.Clock) {
 	for _, c := range all {
 		if err := c.rt.Check(); err != nil {
 			w.fail("%s: %s: %w", doc.name, c.who, err)
+		}
+		if c.reader {
+			continue // it may have what it brought to nobody; equal compares the others
 		}
 		if c.rt.Digest() != digest {
 			w.fail("%s: %s and %s have the same clock and differ", doc.name, all[0].who, c.who)
@@ -270,4 +293,5 @@ func (w *world) lastCrash() {
 		c.kill()
 		c.boot()
 	}
+	w.raise()
 }

@@ -3,6 +3,7 @@ package simulation
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -17,7 +18,9 @@ type client struct {
 	docs     []*replica
 	end      *end // nil: offline
 	admitted bool
-	home     int // the server that it dials
+	home     int  // the server that it dials
+	reader   bool // servers take nothing of it
+	restored bool // its store is an older copy: what it had is lost
 	lends    bool
 	follows  bool
 	queue    int // Options.QueueMessages
@@ -35,6 +38,7 @@ type replica struct {
 	task      *task
 	failed    bool // the store has
 	followers []*providers.Follower
+	shown     *providers.Ephemeral
 	again     time.Time // not to be opened before
 }
 
@@ -64,7 +68,7 @@ func (c *client) boot() {
 		} else if err != nil {
 			w.fail("%s cannot open %s: %w", c.name, doc.name, err)
 		}
-		if old != nil && c.disk != nil {
+		if old != nil && c.disk != nil && !c.restored {
 			before := old[i]
 			id := before.rt.Replica()
 			if want, have := before.keeper.Durable(id), r.rt.Clock()[id]; have < want {
@@ -73,6 +77,7 @@ func (c *client) boot() {
 		}
 		c.docs[i] = r
 	}
+	c.restored = false
 }
 
 func (r *replica) open() (err error) {
@@ -95,7 +100,27 @@ func (r *replica) open() (err error) {
 		r.task = w.spawn(func() bool { return !r.failed && r.keeper.Step() })
 	}
 	w.watch(r.rt, c.name)
-	return nil
+	if s := w.servers[0]; len(w.servers) == 1 && s.numbered && c.follows {
+		r.rt.OnUpdate(func(u runtime.Update) {
+			_, told := u.Origin.(*providers.Session)
+			if ever := s.durable[r.doc.index]; told && u.Kind == runtime.MessageUpdate && ever[u.Sender] < u.End {
+				w.fail("%s was told of %v [%d,%d) of %s, which a crash of %s could take back", c.name, u.Sender, u.Start, u.End, r.doc.name, s.name)
+			}
+		})
+	}
+	if c.reader {
+		w.readers[r.rt.Replica()] = true
+	}
+	r.shown, err = c.presence(r.rt, false)
+	return err
+}
+
+// show tells the others where this one is.
+func (r *replica) show() {
+	w := r.client.w
+	if err := r.shown.Set(fmt.Appendf([]byte{0x6d}, "%s%05d", mark, w.upTo(99_999))); err != nil {
+		w.fail("%s shows itself in %s: %w", r.client.name, r.doc.name, err)
+	}
 }
 
 // kill takes the process away, and with it what its store has not got.
@@ -156,7 +181,7 @@ func (c *client) open() {
 
 func (r *replica) options() *providers.Options {
 	c := r.client
-	o := &providers.Options{Pattern: c.pattern, QueueMessages: c.queue}
+	o := &providers.Options{Pattern: c.pattern, QueueMessages: c.queue, Ephemeral: r.shown}
 	if c.follows {
 		o.Follow = r.followers[c.home]
 	}
@@ -223,7 +248,7 @@ func (c *client) event(e *end, ev providers.Event) {
 	case providers.Admitted:
 		c.admitted = true
 	case providers.Saved:
-		if ev.Level == providers.Durable {
+		if ev.Level == providers.Durable && e.id >= s.since {
 			doc := w.doc(ev.Document)
 			w.acknowledged(s, doc, e.mux.Session(ev.Document), c.docs[doc.index].rt, ev.All)
 		}

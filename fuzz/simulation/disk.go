@@ -27,8 +27,15 @@ type disk struct {
 	pending  []*write
 	unsynced []unsynced
 
-	full, syncFails bool
-	slow            time.Time // until then
+	full, syncFails  bool
+	slow, unreadable time.Time // until then
+	backup           *backup   // nil: none was made
+}
+
+// backup is a copy that an operator has made.
+type backup struct {
+	docs  map[string]*content
+	acked []vclock.Clock // of a server: what it had acknowledged then
 }
 
 // content is what is stored of a document.
@@ -117,6 +124,31 @@ func (d *disk) wipe(name string) {
 	delete(d.lent, name)
 }
 
+// copy returns what the disk holds.
+func (d *disk) copy() map[string]*content {
+	out := make(map[string]*content)
+	for name, c := range d.docs {
+		x := &content{sum: c.sum}
+		if s := c.snapshot; s != nil {
+			x.snapshot = &providers.Snapshot{Clock: s.Clock.Clone(), Through: s.Through, State: slices.Clone(s.State)}
+		}
+		for _, r := range c.records {
+			r.data = slices.Clone(r.data)
+			x.records = append(x.records, r)
+		}
+		out[name] = x
+	}
+	return out
+}
+
+// restore puts the backup in the place of what the disk holds, of a process that is down. A store notices that it is another
+// copy, and lends no ID again.
+func (d *disk) restore() {
+	d.docs = d.backup.docs
+	d.backup = nil
+	clear(d.lent)
+}
+
 // flip damages a document: one bit of a record or of the snapshot. It reports whether there was anything.
 func (d *disk) flip(name string) bool {
 	c := d.docs[name]
@@ -148,7 +180,10 @@ type store struct {
 	failed  bool
 }
 
-var errKilled = errors.New("simulation: the process was killed")
+var (
+	errKilled     = errors.New("simulation: the process was killed")
+	errUnreadable = errors.New("simulation: input/output error")
+)
 
 // wait lets time pass while the store works. false: the process was killed meanwhile.
 func (s *store) wait() bool {
@@ -226,6 +261,9 @@ func (s *store) Append(_ context.Context, records []providers.Record) ([]uint64,
 // Load implements providers.Store.
 func (s *store) Load(_ context.Context, name string) (*providers.Stored, error) {
 	out := &providers.Stored{}
+	if s.disk.w.now.Before(s.disk.unreadable) {
+		return nil, errUnreadable
+	}
 	c := s.disk.docs[name]
 	if c == nil {
 		return out, nil

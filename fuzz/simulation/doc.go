@@ -12,7 +12,8 @@
 // only links, stores, clocks and randomness are simulated. Some clients follow the numbered log, some do not; some keep
 // documents in a store, of these some under a replica ID that the store lends; histories and queues are small and large.
 // Now and then a hostile client sends garbage, frames that were changed, other transactions under dots that are used, and
-// transactions in the name of others.
+// transactions in the name of others. Somebody who may only read comes in the middle, and writes for himself; somebody else comes
+// when all is over. All show where they are (presence).
 //
 // # Time and order
 //
@@ -23,8 +24,8 @@
 // # Faults
 //
 // Links are cut at any frame, half-open, slow. Stores lose what was not synced when the process is killed, tear the last
-// record, are full, slow, fail to sync, and flip bits. Processes are killed and come back, with or without what they had;
-// clocks jump. What each does is a constant of type Fault.
+// record, are full, slow, unreadable for a while, fail to sync, flip bits, and are replaced by an older copy of themselves.
+// Processes are killed and come back, with or without what they had; clocks jump. What each does is a constant of type Fault.
 //
 // # What must hold
 //
@@ -34,13 +35,17 @@
 //     that living clients have written is in them and saved, and Runtime.Check finds nothing.
 //  3. What waits, for dots or for peers, and the room logs are bounded.
 //  4. No honest side refuses another for good, or finds that it brought something wrong.
-//  5. Damage is reported: a damaged document is not served until somebody removes it, and then clients bring it back.
+//  5. Numbers of a log never fall, and whoever follows one is told of nothing that a crash of the server could take back. Who may only read writes nothing. Those who are at one server see each other's presence, nobody
+//     else's, and no store has it.
+//  6. What was acknowledged before an older copy of a store was made is in it; what was acknowledged since, clients that have it
+//     bring back, without a stop.
+//  7. Damage is reported: a damaged document is not served until somebody removes it, and then clients bring it back.
 //
 // Plant makes a part lie, to show that these checks find it.
 //
 // # Reading the source
 //
 // world.go has the run, its clock and coroutines; act.go what a step does; check.go what must hold, and the end; disk.go the
-// stores; link.go; client.go, server.go and hostile.go the processes; schema.go the documents; plant.go a deliberate fault;
+// stores; link.go; client.go, server.go and hostile.go the processes; schema.go the documents; presence.go who is there; plant.go a deliberate fault;
 // soak.go many runs.
 package simulation

@@ -68,6 +68,8 @@ const (
 	StoreSlow
 	StoreTorn
 	StoreBitFlip
+	StoreUnreadable
+	StoreRestored
 	ClientKilled
 	ServerKilled
 	ClockStep
@@ -76,7 +78,7 @@ const (
 )
 
 var faultNames = [...]string{"link cut", "link half-open", "link slow", "sync fails", "disk full", "store slow", "torn write", "bit flip",
-	"client killed", "server killed", "clock step", "hostile frame"}
+	"store unreadable", "store restored", "client killed", "server killed", "clock step", "hostile frame"}
 
 // String returns what happens.
 func (f Fault) String() string { return faultNames[f] }

@@ -36,6 +36,13 @@ type server struct {
 	damaged  []bool
 	// acked is what somebody was told to be durable here: it may never be missing.
 	acked []vclock.Clock
+	// numbers is the next number of each document's log: what was numbered was durable, so it never falls.
+	numbers []uint64
+	// durable is how far what was durable ever reached: nobody who follows a log is told of more.
+	durable []vclock.Clock
+	// since is the first link after the store was damaged or restored: what arrives by older ones tells of what was
+	// there before.
+	since int
 }
 
 // room is a document that is open on a server.
@@ -46,6 +53,7 @@ type room struct {
 	keeper *providers.Keeper
 	task   *task
 	failed bool
+	shown  *providers.Ephemeral
 	cache  struct {
 		state []byte
 		clock vclock.Clock
@@ -102,15 +110,25 @@ func (s *server) room(i int) (*room, error) {
 		OnDurable: r.poke, OnError: r.fail,
 	})
 	if errors.Is(err, providers.ErrDamaged) {
-		s.damaged[i], s.acked[i] = true, make(vclock.Clock)
+		s.damaged[i], s.acked[i], s.numbers[i], s.since = true, make(vclock.Clock), 0, s.w.dialed
+		s.w.trace("%s: %v", s.name, err)
+		return nil, err
+	}
+	if errors.Is(err, errUnreadable) {
 		s.w.trace("%s: %v", s.name, err)
 		return nil, err
 	}
 	if err != nil {
 		s.w.fail("%s cannot load %s: %w", s.name, r.doc.name, err)
 	}
+	if r.shown, err = s.presence(r.rt, true); err != nil {
+		return nil, err
+	}
 	if have := r.rt.Clock(); !have.CoversClock(s.acked[i]) {
 		s.w.fail("%s has lost dots of %s that it acknowledged as durable: %v", s.name, r.doc.name, s.acked[i].Diff(have))
+	}
+	if next, _ := r.keeper.Log().Next(); next < s.numbers[i] {
+		s.w.fail("%s: the log of %s goes on with number %d, after %d", s.name, r.doc.name, next, s.numbers[i]-1)
 	}
 	r.rt.OnUpdate(func(u runtime.Update) {
 		r.cache.age++
@@ -121,6 +139,7 @@ func (s *server) room(i int) (*room, error) {
 	s.w.watch(r.rt, s.name)
 	r.task = s.w.spawn(func() bool { return !r.failed && r.keeper.Step() })
 	s.rooms[i] = r
+	r.poke()
 	return r, nil
 }
 
@@ -137,7 +156,15 @@ func (r *room) sessions(fn func(e *end, s *providers.Session)) {
 	}
 }
 
-func (r *room) poke() { r.sessions(func(_ *end, s *providers.Session) { s.Poke() }) }
+func (r *room) poke() {
+	for id := range r.rt.Clock() {
+		if end := r.keeper.Durable(id); end > 0 {
+			ever := r.server.durable[r.doc.index]
+			ever.Set(id, max(end, ever[id]))
+		}
+	}
+	r.sessions(func(_ *end, s *providers.Session) { s.Poke() })
+}
 
 // fail hears that nothing becomes durable any more: the room ends, and the next one has what is in the store.
 func (r *room) fail(err error) {
@@ -161,12 +188,16 @@ func (r *room) fail(err error) {
 
 // options are those of a session with a client or, in a mesh, another server.
 func (r *room) options(e *end) *providers.Options {
-	o := &providers.Options{Durable: r.keeper.Durable, Save: r.save, QueueMessages: 64, QueueBytes: 32 << 10}
+	o := &providers.Options{Durable: r.keeper.Durable, DurableFirst: true, Save: r.save, QueueMessages: 64, QueueBytes: 32 << 10}
 	if r.server.w.opt.Plant == AckBeforeDurable {
 		o.Durable = func(id vclock.Replica) uint64 { return r.rt.Clock()[id] }
 	}
 	if e.mesh {
 		return o
+	}
+	o.Ephemeral = r.shown
+	if c, ok := e.conn.ends[0].owner.(*client); ok {
+		o.ReadOnly = c.reader
 	}
 	o.IgnoreAcks, o.FirstHop, o.Principal = true, true, e.peer
 	if r.server.numbered {

@@ -41,7 +41,8 @@ func TestSeeds(t *testing.T) {
 	}
 }
 
-// These seeds failed once; what was wrong with the library then has a test of its own, which is named.
+// These seeds failed once, in a simulation with fewer faults; what was wrong with the library then has a test of its own, which is
+// named.
 func TestSeedsThatFailed(t *testing.T) {
 	for _, seed := range []uint64{
 		24, 35, // TestPeerThatGotItByAnotherWay

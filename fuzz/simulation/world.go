@@ -9,6 +9,8 @@ import (
 	"iter"
 	"math/rand/v2"
 	"time"
+
+	"github.com/seed1312cc15/weft/vclock"
 )
 
 // world is one run. Everything in it happens in one goroutine, or in coroutines that this one resumes, in an order that
@@ -27,7 +29,9 @@ type world struct {
 	conns   []*conn
 	dialed  int
 	tasks   []*task
-	current *task // the coroutine that runs, nil: none
+	current *task                   // the coroutine that runs, nil: none
+	readers map[vclock.Replica]bool // whoever may only read wrote under these
+	failed  *broken
 	hash    hash.Hash
 	report  *Report
 }
@@ -42,7 +46,21 @@ type document struct {
 // broken is the panic that ends a run.
 type broken struct{ err error }
 
-func (w *world) fail(format string, args ...any) { panic(broken{fmt.Errorf(format, args...)}) }
+// fail ends the run. From a handler of a runtime, which survives panics of its handlers, it does so after the step: see raise.
+func (w *world) fail(format string, args ...any) {
+	f := broken{fmt.Errorf(format, args...)}
+	if w.failed == nil {
+		w.failed = &f
+	}
+	panic(f)
+}
+
+// raise fails for what a handler found.
+func (w *world) raise() {
+	if w.failed != nil {
+		panic(*w.failed)
+	}
+}
 
 // Run makes one run. It returns a *Failure if a promise was broken; the report is there in any case.
 func Run(o Options) (report *Report, err error) {
@@ -87,7 +105,8 @@ func newWorld(o Options) (*world, error) {
 		return nil, errors.New("simulation: Steps is not negative, Clients 2 to 100, Servers 1 or 2")
 	}
 	begun := time.Unix(1_700_000_000, 0)
-	w := &world{opt: o, rng: rand.New(rand.NewPCG(o.Seed, 0x77656674)), begun: begun, now: begun, hash: sha256.New()}
+	w := &world{opt: o, rng: rand.New(rand.NewPCG(o.Seed, 0x77656674)), begun: begun, now: begun, hash: sha256.New(),
+		readers: make(map[vclock.Replica]bool)}
 	if w.opt.Servers == 0 {
 		w.opt.Servers = 1 + w.upTo(1)
 	}

@@ -1,6 +1,7 @@
 package bitcol_test
 
 import (
+	"bytes"
 	"math/bits"
 	"slices"
 	"testing"
@@ -143,4 +144,66 @@ func TestNewCodeRefuses(t *testing.T) {
 			t.Errorf("%v is taken for a code", lengths)
 		}
 	}
+}
+
+// TestTape tests that a tape writes what putting its symbols one by one writes, whatever fits into its words.
+func TestTape(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		type item struct {
+			column int
+			v      uint64
+		}
+		const symbols, columns = 2, 5
+		items := rapid.SliceOf(rapid.Custom(func(t *rapid.T) item {
+			c := rapid.IntRange(0, columns-1).Draw(t, "column")
+			if c < symbols {
+				return item{c, rapid.Uint64Range(0, bitcol.MaxSymbols-1).Draw(t, "symbol")}
+			}
+			return item{c, rapid.Uint64Range(0, 1<<54-1).Draw(t, "v") >> rapid.IntRange(0, 54).Draw(t, "shift")}
+		})).Draw(t, "items")
+		var tape bitcol.Tape
+		for range 2 {
+			tape.Reset()
+			for _, it := range items {
+				tape.Room(bitcol.MaxPut)
+				if it.column < symbols {
+					tape.Symbol(it.column, int(it.v))
+				} else {
+					tape.Number(it.column, it.v)
+				}
+			}
+		}
+		codes := make([]*bitcol.Code, columns)
+		for c := range codes {
+			codes[c], _ = bitcol.NewCode(bitcol.Lengths(tape.Freq(c)[:]))
+			if codes[c] == nil { // nothing was put
+				codes[c], _ = bitcol.NewCode([]uint8{1})
+			}
+		}
+		want, got := bitcol.NewWriter([]byte("before")), bitcol.NewWriter([]byte("before"))
+		want.Write(5, 3)
+		got.Write(5, 3)
+		size := uint64(0)
+		for _, it := range items {
+			class := bits.Len64(it.v)
+			if it.column < symbols {
+				codes[it.column].Put(&want, int(it.v))
+				size += uint64(codes[it.column].Lengths()[it.v])
+				continue
+			}
+			codes[it.column].Put(&want, class)
+			n := uint(max(class-1, 0))
+			want.Write(it.v&(1<<n-1), n)
+			size += uint64(codes[it.column].Lengths()[class]) + uint64(n)
+		}
+		if tape.Bits(codes, symbols) != size {
+			t.Fatalf("%d bits, not %d", tape.Bits(codes, symbols), size)
+		}
+		got.Tape(&tape, codes, symbols)
+		got.Write(3, 2)
+		want.Write(3, 2)
+		if !bytes.Equal(got.Close(), want.Close()) {
+			t.Fatal("the bits differ")
+		}
+	})
 }

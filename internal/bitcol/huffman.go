@@ -102,7 +102,7 @@ func fillLengths(lengths []uint8, pairs [][2]int, symbols int) bool {
 type Code struct {
 	lengths []uint8
 	codes   []uint16           // as written: the first bit is the least significant
-	table   *[1 << short]Entry // by the next bits: symbol<<4 | length; 0 where no code begins that is so short
+	table   *[1 << short]Entry // by the next bits; 0 where no code begins that is so short
 }
 
 // short is the greatest length of a code that a look at a table finds. The tables of ten columns then stay in the
@@ -168,24 +168,49 @@ func (c *Code) Put(w *Writer, symbol int) {
 	w.Write(uint64(c.codes[symbol]), uint(c.lengths[symbol]))
 }
 
-// Prepare makes the table that Get needs.
-func (c *Code) Prepare() {
+// Prepare makes the table that Get needs, and Look.
+func (c *Code) Prepare() { c.prepare(func(int) int { return 0 }) }
+
+// PrepareNumbers is Prepare for a code of Tape.Number, and Bits.Number.
+func (c *Code) PrepareNumbers() { c.prepare(func(symbol int) int { return max(symbol-1, 0) }) }
+
+func (c *Code) prepare(raw func(symbol int) int) {
 	c.table = new([1 << short]Entry)
 	for i, l := range c.lengths {
 		if l == 0 || l > short {
 			continue
 		}
+		size := int(l) + raw(i)
+		if raw(i) > ShortNumber-MaxLen {
+			size = entryLong
+		}
+		e := Entry(i)<<9 | Entry(size)<<4 | Entry(l)
 		for at := int(c.codes[i]); at < len(c.table); at += 1 << l {
-			c.table[at] = Entry(i)<<4 | Entry(l)
+			c.table[at] = e
 		}
 	}
 }
 
-// Entry is what a look at the first bits finds: a symbol and the length of its code, or 0.
+// ShortNumber is the most bits of a number that is not long. A symbol and two of them are at hand after a Fill.
+const ShortNumber = (56 - MaxLen) / 2
+
+// Entry is what a look at the first bits finds: the length of a code (4 bits), that of a number with its raw bits (5 bits,
+// entryLong if they are many), and the symbol. 0 is for what Long finds.
 type Entry uint16
 
+const entryLong = 31
+
 // Symbol returns the symbol.
-func (e Entry) Symbol() int { return int(e >> 4) }
+func (e Entry) Symbol() int { return int(e >> 9) }
+
+// IsShort says whether the entry is of a number that Bits.Number takes.
+func (e Entry) IsShort() bool { return e>>4&31-1 < entryLong-1 }
+
+// Number returns a number whose entry is short, and what follows it.
+func (b Bits) Number(e Entry) (uint64, Bits) {
+	l, size := e&15, e>>4&31
+	return 1<<(e>>9)>>1 | b.v&(1<<size-1)>>l, Bits{b.v >> size, b.n - uint(size)}
+}
 
 // Look returns the first symbol of b, which Skip then takes. At least MaxLen bits must be there since the last Fill. 0
 // is for what Long finds.
@@ -195,7 +220,7 @@ func (c *Code) Look(b Bits) Entry { return c.table[b.v&(1<<short-1)] }
 func (c *Code) Long(b Bits) Entry {
 	for i, l := range c.lengths {
 		if l > short && b.v&(1<<l-1) == uint64(c.codes[i]) {
-			return Entry(i)<<4 | Entry(l)
+			return Entry(i)<<9 | entryLong<<4 | Entry(l)
 		}
 	}
 	return 0

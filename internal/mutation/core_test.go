@@ -119,7 +119,7 @@ var core = []mutant{
 	},
 	{
 		name: "rollback-forgets-opaque", file: "runtime/transact.go",
-		find: "n.opaque.rollback(r)", put: "_ = n.opaque",
+		find: "n.opaque().rollback(r)", put: "_ = n.opaque",
 		breaks: "a rollback leaves what an object of unknown kind took in",
 		pkg:    "runtime", test: "TestRollbackOfOpaque",
 	},
@@ -156,7 +156,7 @@ var core = []mutant{
 	},
 	{
 		name: "newer-operation-dropped", file: "runtime/receive.go",
-		find:     "case errors.Is(err, ErrNewerOp):\n\t\tr.makeOpaque(n, dot, r.next)\n\t\tn.opaque.keep(r, opaqueOp{dot, f.dots, m.lamport + seq - m.start, f.payload, reps, ends})",
+		find:     "case errors.Is(err, ErrNewerOp):\n\t\tr.makeOpaque(n, dot, r.next)\n\t\tn.ownOpaque().keep(r, opaqueOp{dot, f.dots, m.lamport + seq - m.start, f.payload, reps, ends})",
 		put:      "case errors.Is(err, ErrNewerOp):",
 		breaks:   "an operation of a newer version is skipped",
 		scenario: "R22", pkg: "runtime", test: "TestR22NewerOperation",
@@ -223,8 +223,8 @@ var core = []mutant{
 	},
 	{
 		name: "lamport-before-dependencies", file: "runtime/receive.go",
-		find:     "if m.start > have {\n",
-		put:      "if m.lamport > r.lamport+1 {\n\t\treturn messageRefused, none, &ClockJumpError{first, m.lamport, r.lamport + 1}\n\t}\n\tif m.start > have {\n",
+		find:     "if lacks, waits := r.lacks(m, have); woken",
+		put:      "if m.lamport > r.lamport+1 {\n\t\treturn messageRefused, none, &ClockJumpError{first, m.lamport, r.lamport + 1}\n\t}\n\tif lacks, waits := r.lacks(m, have); woken",
 		breaks:   "the bound of timestamps is checked before the dependencies are there",
 		scenario: "R27", pkg: "runtime", test: "TestR27SecondMessageBeforeTheFirst",
 	},
@@ -235,10 +235,22 @@ var core = []mutant{
 		pkg:    "runtime", test: "TestEquivocation",
 	},
 	{
+		name: "forged-name-is-blamed", file: "runtime/receive.go",
+		find: "if !firstHop {", put: "if firstHop || !firstHop {",
+		breaks: "at a server, the writer that a forged transaction names is silenced",
+		pkg:    "runtime", test: "TestFirstHop",
+	},
+	{
 		name: "own-dots-from-elsewhere", file: "runtime/receive.go",
 		find: "if rep != r.self {\n\t\treturn nil", put: "if rep == r.self || rep != r.self {\n\t\treturn nil",
 		breaks:   "a runtime that meets its own dots beyond its clock keeps its replica ID",
 		scenario: "R31", pkg: "runtime", test: "TestR31OwnDotsBeyondTheClock",
+	},
+	{
+		name: "own-dots-that-others-name", file: "runtime/receive.go",
+		find: "case e.id != r.replicas[r.self] || e.end <= r.next[r.self]:", put: "case e.id != r.replicas[r.self] || e.end > 0:",
+		breaks:   "a runtime goes on under its replica ID though others depend on dots of it beyond its clock",
+		scenario: "R31", pkg: "runtime", test: "TestR31OthersDependOnOwnDots",
 	},
 	{
 		name: "state-within-a-transaction", file: "runtime/state_save.go",
@@ -274,7 +286,7 @@ var core = []mutant{
 	},
 	{
 		name: "nonsense-is-refused", file: "runtime/receive.go",
-		find:     "case errors.Is(err, ErrInvalidOp), errors.Is(err, ErrCorrupt):\n\t\tr.problems = append(r.problems, Problem{Dot: r.Dot(dot), Object: n.String(), Err: err})\n",
+		find:     "case errors.Is(err, ErrInvalidOp), errors.Is(err, ErrCorrupt):\n\t\tif len(r.problems) < maxProblems {\n\t\t\tr.noteProblem(Problem{Dot: r.Dot(dot), Object: n.String(), Err: err})\n\t\t}\n",
 		put:      "",
 		breaks:   "a payload that does not decode refuses its message",
 		scenario: "R23", pkg: "runtime", test: "TestR23NonsenseHasNoEffect",

@@ -77,9 +77,33 @@ var links = []mutant{
 	},
 	{
 		name: "sent-before-durable", file: "providers/send.go",
-		find: "if items[i].sender == self && items[i].end > s.opt.Durable(self) {", put: "if items[i].sender == self && false {",
+		find: "return x.end > s.opt.Durable(x.sender)", put: "return x.end > s.opt.Durable(x.sender) && x.sender != s.rt.Replica()",
 		breaks: "own transactions leave before the store has made them durable",
 		pkg:    "providers", test: "TestDurableFirst",
+	},
+	{
+		name: "relayed-before-durable", file: "providers/options.go",
+		find: "o.DurableFirst || o.Log != nil && o.Durable != nil", put: "o.DurableFirst",
+		breaks: "a server passes on what a crash can take back",
+		pkg:    "providers/ws", test: "TestNothingIsRelayedBeforeItIsDurable",
+	},
+	{
+		name: "twins-unnoticed", file: "providers/compare.go",
+		find: "|| bytes.Equal(f.Sum, d.Sum[:]) {", put: "|| !bytes.Equal(f.Sum, d.Sum[:]) {",
+		breaks: "documents that differ at equal clocks pass for equal",
+		pkg:    "providers", test: "TestTwinsThatWereTakenApart",
+	},
+	{
+		name: "waits-for-ever", file: "providers/session.go",
+		find: "if s.rt.WaitingFrom(s) > 0 && s.rt.ForgetWaiting(s) == nil {", put: "if s.rt.WaitingFrom(s) > 1<<30 {",
+		breaks: "what depends on what never comes is kept",
+		pkg:    "providers", test: "TestWhatWaitsForLongIsDropped",
+	},
+	{
+		name: "anybody-speaks-for-others", file: "providers/ephemeral.go",
+		find: "r != b.session.peer.replica && !b.session.opt.Relays {", put: "r != b.session.peer.replica && b.session.opt.ReadOnly {",
+		breaks: "a server believes a peer that is no server what it shows of others",
+		pkg:    "providers/ws", test: "TestPresenceOfAnUntrustedServer",
 	},
 	{
 		name: "transient-values-stay", file: "providers/ephemeral.go",
@@ -101,7 +125,7 @@ var links = []mutant{
 	},
 	{
 		name: "relay-refused", file: "providers/ws/server_open.go",
-		find: "case AccessWriteRelay:\n", put: "case AccessWriteRelay:\n\t\tif err := r.own(update, c.principal.ID); err != nil {\n\t\t\treturn err\n\t\t}\n",
+		find: "case AccessServer, AccessWriteRelay:\n", put: "case AccessServer, AccessWriteRelay:\n\t\tif err := r.own(update, c.principal.ID); err != nil {\n\t\t\treturn err\n\t\t}\n",
 		breaks:   "who may relay is refused the transactions of others",
 		scenario: "R32", pkg: "providers/ws", test: "TestR32Relay",
 	},

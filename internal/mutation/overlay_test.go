@@ -169,10 +169,10 @@ func overlay(top, dir string, mutants []*mutant) (string, error) {
 			return "", err
 		}
 		on := fmt.Sprintf("package %s\n\nimport \"os\"\n\nvar mutantOn = os.Getenv(%q)\n", pkg, variable)
-		if err := put(file, text); err == nil {
-			err = put(path.Join(path.Dir(file), "mutants_on.go"), on)
+		if err := put(file, text); err != nil {
+			return "", err
 		}
-		if err != nil {
+		if err := put(path.Join(path.Dir(file), "mutants_on.go"), on); err != nil {
 			return "", err
 		}
 	}

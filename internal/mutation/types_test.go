@@ -22,8 +22,8 @@ var types = []mutant{
 	},
 	{
 		name: "values-decoded-and-encoded", file: "crdt/cell_state.go",
-		find:     "c.insert(writeEntry{op.Stamp(), slices.Clone(val)})",
-		put:      "var v struct {\n\t\t\tName string `cbor:\"name\"`\n\t\t}\n\t\tif runtime.DecodeValue(val, &v) == nil {\n\t\t\tval, _ = runtime.EncodeValue(v)\n\t\t}\n\t\tc.insert(writeEntry{op.Stamp(), slices.Clone(val)})",
+		find:     "c.insert(writeEntry{op.Stamp(), val})",
+		put:      "var v struct {\n\t\t\tName string `cbor:\"name\"`\n\t\t}\n\t\tif runtime.DecodeValue(val, &v) == nil {\n\t\t\tval, _ = runtime.EncodeValue(v)\n\t\t}\n\t\tc.insert(writeEntry{op.Stamp(), val})",
 		breaks:   "a value is stored as this version decodes it, without the fields it does not know",
 		scenario: "R26", pkg: "crdt", test: "TestR26UnknownFieldsSurvive",
 	},
@@ -47,7 +47,7 @@ var types = []mutant{
 	},
 	{
 		name: "counter-overflow-unchecked", file: "crdt/counter.go",
-		find: "if _, err := s.sum.add(n).value(); err != nil {", put: "if _, err := s.sum.add(n).value(); err != nil && false {",
+		find: "if _, err := s.value().add(n).value(); err != nil {", put: "if _, err := s.value().add(n).value(); err != nil && false {",
 		breaks:   "an addition beyond int64 is accepted",
 		scenario: "R13", pkg: "crdt", test: "TestR13CounterAtTheEdge",
 	},
@@ -59,19 +59,19 @@ var types = []mutant{
 	},
 	{
 		name: "reset-takes-concurrent-additions", file: "crdt/counter_state.go",
-		find: "c.joinReset(c.row(s.dot.Rep), s.dot.Seq+1, s.total, op.Dot)", put: "r := c.row(s.dot.Rep)\n\t\tc.joinReset(r, r.end, r.total, op.Dot)",
+		find: "counterReset{s.dot.Seq + 1, s.total, op.Dot}", put: "counterReset{r.end, r.total, op.Dot}",
 		breaks:   "a reset takes away what the receiver has seen, not what the sender saw",
 		scenario: "R29", pkg: "crdt", test: "TestR29CounterReset",
 	},
 	{
 		name: "rollback-forgets-counter-rows", file: "crdt/counter_state.go",
-		find: "c.rows[at] = u.row", put: "_ = u.row",
+		find: "c.end, c.total = uint32(u.row.end), u.row.total", put: "_ = u.row",
 		breaks: "a rollback leaves a replica's total as the transaction left it",
 		pkg:    "crdt", test: "TestCounterConverges",
 	},
 	{
 		name: "rollback-forgets-removed-entries", file: "crdt/keyed_state.go",
-		find: "k.table.insert(rt, u.key, u.e)", put: "_ = u.e",
+		find: "k.table.insert(u.key, u.e)", put: "_ = u.e",
 		breaks: "a rollback does not bring back the entries that were replaced",
 		pkg:    "crdt", test: "TestMapConverges",
 	},
@@ -90,7 +90,7 @@ var types = []mutant{
 	},
 	{
 		name: "archive-beats-restore", file: "crdt/objectlist_shelf.go",
-		find: "return s != nil && s.once && len(s.tokens) == 0", put: "return s != nil && s.once",
+		find: "return s != nil && s.once && len(s.tokens.list) == 0", put: "return s != nil && s.once",
 		breaks:   "a restore does not undo an archive",
 		scenario: "R11", pkg: "crdt", test: "TestR11ArchivedPosition",
 	},
@@ -109,7 +109,7 @@ var types = []mutant{
 	},
 	{
 		name: "hidden-children-forgotten", file: "crdt/objectmap_state.go",
-		find: "rest = st.insert(rest, c)", put: "rest = []mapChild{c}",
+		find: "if st.above(c, top) {", put: "if st.children[key] = c; true {\n\t\treturn\n\t}\n\tif st.above(c, top) {",
 		breaks: "of concurrent sets of a key the last to come wins, and the others are not kept",
 		pkg:    "crdt", test: "TestConcurrentSets",
 	},

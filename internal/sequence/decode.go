@@ -25,6 +25,7 @@ const loadFill = leafCap - leafCap/8
 //     the dots from runs[i] on. The leaves are nothing else: Load makes them its own.
 type State struct {
 	leaves  []leaf
+	shown   []uint32 // of each leaf: the visible elements
 	runs    []run
 	text    []byte
 	count   uint32
@@ -45,6 +46,7 @@ func (st *State) at(i int) *span { return &st.leaves[uint(i)/loadFill].spans[uin
 // reserve makes room for n spans.
 func (st *State) reserve(n int) {
 	st.leaves = make([]leaf, (n+loadFill-1)/loadFill)
+	st.shown = make([]uint32, len(st.leaves))
 	st.runs = make([]run, n, n+8) // a few for edits after a load
 }
 
@@ -70,12 +72,12 @@ type decoder struct {
 	base   int         // where the bit stream begins
 	codes  [columns]*bitcol.Code
 	own    [columns]bool
-	freq   frequencies
-	reps   []uint32 // by number
-	seen   int      // numbers used so far
-	ends   []uint64 // by number: the end of the replica's last span
-	most   []uint64 // by number: the greatest end
-	before uint32   // number of the span before
+	freq   [columns][bitcol.MaxSymbols]uint32 // of each column's symbols
+	reps   []uint32                           // by number
+	seen   int                                // numbers used so far
+	ends   []uint64                           // by number: the end of the replica's last span
+	most   []uint64                           // by number: the greatest end
+	before uint32                             // number of the span before
 
 	// The chain holds spans, -1 for the start of the list. The element of its top is open; that of an entry below is
 	// the left origin of the entry above.
@@ -244,34 +246,30 @@ func (d *decoder) readCodes() {
 			d.failBits("code", errors.New("not a code"))
 			return
 		}
-		code.Prepare()
+		prepare(code, c)
 		d.codes[c], d.own[c] = code, true
 	}
 	d.bits = b
 }
 
-// number reads one number of a column. Its callers see to it that shortNumber bits are there; it fills for the long
+// number reads one number of a column. Its callers see to it that bitcol.ShortNumber bits are there; it fills for the long
 // ones. 0 with an error.
 func (d *decoder) number(column int, b bitcol.Bits) (uint64, bitcol.Bits) {
-	code := d.codes[column]
-	e := code.Look(b)
-	if e == 0 {
-		if e = code.Long(b); e == 0 {
-			d.failBits("symbol", errors.New("not in the code"))
-			return 0, b
-		}
+	e := d.codes[column].Look(b)
+	if !e.IsShort() {
+		return d.longNumber(column, b)
 	}
-	b = b.Skip(e)
-	class := uint(e.Symbol())
-	d.freq[column][class]++
-	n := class - (class+63)>>6 // class - 1, or 0
-	if n > shortNumber-bitcol.MaxLen {
-		b = d.r.Fill(b)
-	}
-	v, b := b.Take(n)
-	return 1<<class>>1 | v, b
+	d.freq[column][e.Symbol()]++
+	return b.Number(e)
 }
 
-// shortNumber is the bits that a number takes at most unless it fills for itself. A symbol and two of them are at hand
-// after a Fill.
-const shortNumber = (56 - bitcol.MaxLen) / 2
+func (d *decoder) longNumber(column int, b bitcol.Bits) (uint64, bitcol.Bits) {
+	class, b, ok := d.codes[column].Get(b)
+	if !ok {
+		d.failBits("symbol", errors.New("not in the code"))
+		return 0, b
+	}
+	d.freq[column][class]++
+	v, b := d.r.Fill(b).Take(uint(max(class-1, 0)))
+	return 1<<class>>1 | v, b
+}

@@ -15,12 +15,14 @@ func (d *decoder) readSpans() {
 	context, flags, i := 0, uint32(0), 0
 	for k := range d.st.leaves {
 		l := &d.st.leaves[k]
+		before := d.st.visible
 		for slot := 0; slot < loadFill && i < d.spans; slot++ {
 			if context, flags = d.readSpan(&l.spans[slot], i, context, flags); d.err != nil {
 				return
 			}
 			i++
 		}
+		d.st.shown[k] = d.st.visible - before
 		if d.r.Over(d.bits) {
 			break
 		}
@@ -91,7 +93,7 @@ func (d *decoder) readSpan(sp *span, i, context int, before uint32) (int, uint32
 	}
 	sp.flags = flags
 	d.keep(sp, number, seq, i)
-	return contextAfter(f, flags&flagHidden != 0), flags
+	return contextAfter(flags), flags
 }
 
 // tooMuch records why a span of n elements is none, unless that is known.

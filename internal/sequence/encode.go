@@ -2,7 +2,7 @@ package sequence
 
 import (
 	"encoding/binary"
-	"math/bits"
+	"slices"
 
 	"github.com/seed1312cc15/weft/internal/bitcol"
 )
@@ -19,34 +19,35 @@ func (s *Sequence) AppendState(dst []byte, rep func(uint32) int) []byte {
 		return binary.AppendUvarint(dst, content)
 	}
 	begin := len(dst)
-	t := s.tokenize()
-	dst = binary.AppendUvarint(dst, uint64(len(t.tokens))<<1|content)
-	dst = binary.AppendUvarint(dst, uint64(len(t.reps.reps)))
-	for _, r := range t.reps.reps {
+	e := newEncoder(s)
+	defer encoders.Put(e)
+	dst = binary.AppendUvarint(dst, uint64(e.spans)<<1|content)
+	dst = binary.AppendUvarint(dst, uint64(len(e.reps.reps)))
+	for _, r := range e.reps.reps {
 		dst = binary.AppendUvarint(dst, uint64(rep(r)))
 	}
-	dst = t.appendBits(dst)
+	dst = e.appendBits(dst, s.Len(Bytes)+copied)
 	if s.withText {
 		dst, _ = s.AppendText(dst, 0, s.Len(CodePoints))
 	}
-	if short := len(t.tokens) - (len(dst) - begin); short > 0 {
+	if short := int(e.spans) - (len(dst) - begin); short > 0 {
 		dst = append(dst, make([]byte, short)...)
 	}
 	return dst
 }
 
-// frequencies counts the symbols of each column.
-type frequencies [columns][bitcol.MaxSymbols]uint32
-
-func (t *tokenizer) appendBits(dst []byte) []byte {
-	var freq frequencies
-	t.eachSymbol(func(column, symbol int, _ uint64, _ uint) { freq[column][symbol]++ })
-	var codes [columns]*bitcol.Code
-	w := bitcol.NewWriter(dst)
+// appendBits appends the bit stream, and makes room for so many bytes after it.
+func (e *encoder) appendBits(dst []byte, after int) []byte {
+	var own [columns]bool
+	codes := make([]*bitcol.Code, columns)
 	for c := range columns {
-		code, own := codeFor(c, freq[c][:alphabet[c]])
-		codes[c] = code
-		if !own {
+		codes[c], own[c] = codeFor(c, e.tape.Freq(c)[:alphabet[c]])
+	}
+	head := columns * (1 + 6 + 4*bitcol.MaxSymbols) / 8
+	room := head + int(e.tape.Bits(codes, colLength)/8) + bitcol.Slack + after
+	w := bitcol.NewWriter(slices.Grow(dst, room+room/16)) // with a little for what the owner appends
+	for c, code := range codes {
+		if !own[c] {
 			w.Write(0, 1)
 			continue
 		}
@@ -57,60 +58,9 @@ func (t *tokenizer) appendBits(dst []byte) []byte {
 			w.Write(uint64(l), 4)
 		}
 	}
-	t.eachSymbol(func(column, symbol int, raw uint64, n uint) {
-		codes[column].Put(&w, symbol)
-		if n > 0 {
-			w.Write(raw, n)
-		}
-	})
+	w.Tape(&e.tape, codes, colLength)
 	return w.Close()
 }
 
-// eachSymbol calls f for each symbol of the bit stream in order, with the raw bits that follow it.
-func (t *tokenizer) eachSymbol(f func(column, symbol int, raw uint64, n uint)) {
-	number := func(column int, v uint64) {
-		class := bits.Len64(v)
-		if class < 2 {
-			f(column, class, 0, 0)
-			return
-		}
-		n := uint(class - 1)
-		f(column, class, v&(1<<n-1), n)
-	}
-	context := 0
-	for i := range t.tokens {
-		tk := &t.tokens[i]
-		f(colSymbol+context, tk.shape.symbol(tk.hidden), 0, 0)
-		if tk.shape >= shapeCNext {
-			number(colClimb, uint64(tk.climb))
-			number(colBack, uint64(tk.back))
-		}
-		if !tk.shape.isNext() {
-			if len(t.reps.reps) > 1 && i > 0 {
-				v := uint64(0)
-				if !tk.same {
-					v = uint64(tk.rep) + 1
-				}
-				number(colReplica, v)
-			}
-			if tk.other {
-				number(colSeqOther, tk.seq)
-			} else {
-				number(colSeqSame, tk.seq)
-			}
-		}
-		number(colLength, uint64(tk.n-1))
-		context = contextAfter(tk.shape, tk.hidden)
-	}
-}
-
-func contextAfter(f shape, hidden bool) int {
-	c := 0
-	if hidden {
-		c = 1
-	}
-	if f.isLeft() {
-		c += 2
-	}
-	return c
-}
+// contextAfter returns the context after a span with these flags.
+func contextAfter(flags uint32) int { return int(flags&flagHidden/flagHidden + flags&flagLeft*2) }

@@ -98,8 +98,16 @@ func (d *decoder) unfilled(text []byte, visible int, ascii bool) ([]byte, bool) 
 
 // isASCII says whether no byte is above 0x7F.
 func isASCII(text []byte) bool {
+	const high = 0x8080808080808080
+	for ; len(text) >= 32; text = text[32:] {
+		a, b := binary.LittleEndian.Uint64(text), binary.LittleEndian.Uint64(text[8:])
+		c, d := binary.LittleEndian.Uint64(text[16:]), binary.LittleEndian.Uint64(text[24:])
+		if (a|b|c|d)&high != 0 {
+			return false
+		}
+	}
 	for ; len(text) >= 8; text = text[8:] {
-		if binary.LittleEndian.Uint64(text)&0x8080808080808080 != 0 {
+		if binary.LittleEndian.Uint64(text)&high != 0 {
 			return false
 		}
 	}
@@ -128,12 +136,16 @@ func (d *decoder) nameDots() bool {
 		return d.st.distinct(d.st.byDot())
 	}
 	set := make([]uint64, dots/64+2)
-	next := d.st.count
-	for i := len(runs) - 1; i >= 0; i-- {
+	rep, seq, lid := runs[0].rep, runs[0].seq, runs[0].lid // of what is to be marked
+	for i := range runs {
 		r := &runs[i]
-		mark(set, begin[r.rep]+r.seq, uint64(next-r.lid))
-		r.rep, next = d.reps[r.rep], r.lid
+		if n := uint64(r.lid - lid); r.rep != rep || r.seq != seq+n {
+			mark(set, begin[rep]+seq, n)
+			rep, seq, lid = r.rep, r.seq, r.lid
+		}
+		r.rep = d.reps[r.rep]
 	}
+	mark(set, begin[rep]+seq, uint64(d.st.count-lid))
 	marked := 0
 	for _, w := range set {
 		marked += bits.OnesCount64(w)

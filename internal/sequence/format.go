@@ -125,10 +125,19 @@ func prepareDefaults() (codes [columns]*bitcol.Code) {
 		if !ok {
 			panic("sequence: bad default code")
 		}
-		c.Prepare()
+		prepare(c, i)
 		codes[i] = c
 	}
 	return codes
+}
+
+// prepare makes the code of a column ready to read.
+func prepare(c *bitcol.Code, column int) {
+	if column < colLength {
+		c.Prepare()
+	} else {
+		c.PrepareNumbers()
+	}
 }
 
 // shape is a span's kind and side and what goes with them.
@@ -153,15 +162,8 @@ const (
 // symbols is the number of symbols: shapeFlip implies its visibility, the others come visible and hidden.
 const symbols = int(shapes)*2 - 1
 
-func (f shape) symbol(hidden bool) int {
-	switch {
-	case f == shapeFlip:
-		return 0
-	case hidden:
-		return int(f) * 2
-	}
-	return int(f)*2 - 1
-}
+// symbol returns the symbol of a span of this shape with these flags.
+func (f shape) symbol(flags uint32) int { return max(int(f)*2-1+int(flags&flagHidden/flagHidden), 0) }
 
 // next returns the shape of a right child whose dot follows its left origin's.
 func (f shape) next() shape {
@@ -181,10 +183,19 @@ func (f shape) isShare() bool { return f == shapeBShare || f == shapeSShare }
 
 const shapesLeft = 1<<shapeALeft | 1<<shapeBLeft | 1<<shapeBShare | 1<<shapeSLeft | 1<<shapeSShare | 1<<shapeCLeft
 
-// codeFor returns the code of a column with these frequencies: its own, and the bits that stating it takes, if
-// that is shorter in all, else the default and 0.
+// codeFor returns the code of a column with these frequencies: its own, if that takes fewer bits with its statement, else
+// the default and false.
 func codeFor(column int, freq []uint32) (*bitcol.Code, bool) {
 	byDefault, _ := defaultCodes[column].Cost(freq)
+	symbols, last := uint64(0), 0
+	for i, n := range freq {
+		if n > 0 {
+			symbols, last = symbols+uint64(n), i
+		}
+	}
+	if symbols+6+4*uint64(last+1) >= byDefault { // as if each took a bit
+		return defaultCodes[column], false
+	}
 	lengths := bitcol.Lengths(freq)
 	own, ok := bitcol.NewCode(lengths)
 	if !ok {

@@ -1,6 +1,7 @@
 package sequence
 
 import (
+	"cmp"
 	"math/bits"
 	"slices"
 )
@@ -211,62 +212,64 @@ func (s *Sequence) dotIndexNow() *dotIndex {
 		return d
 	}
 	d := &dotIndex{byRep: make(map[uint32]*repRuns)}
-	sizes := make(map[uint32]int)
-	for from := 0; from < len(s.runs); {
-		to, rep := from+1, s.runs[from].rep
-		for to < len(s.runs) && s.runs[to].rep == rep {
-			to++
+	for i := range s.runs {
+		rr := d.byRep[s.runs[i].rep]
+		if rr == nil {
+			rr = &repRuns{}
+			d.byRep[s.runs[i].rep] = rr
 		}
-		sizes[rep] += to - from
-		from = to
+		rr.runs = append(rr.runs, uint32(i))
 	}
-	for rep, n := range sizes {
-		d.byRep[rep] = &repRuns{make([]uint32, 0, n+n/16+4)}
-	}
-	for _, i := range s.runsBySeq() {
-		if rep := s.runs[i].rep; d.last == nil || d.rep != rep {
-			d.last, d.rep = d.byRep[rep], rep
-		}
-		d.last.runs = append(d.last.runs, i)
+	for _, rr := range d.byRep {
+		s.sortBySeq(rr.runs)
 	}
 	s.dots.Store(d)
 	return d
 }
 
-// runsBySeq lists the runs by seq, whatever their replica: digit by digit, which for many is much less than comparing them.
-func (s *Sequence) runsBySeq() []uint32 {
-	const digit, digits = 9, 6 // 54 bits
-	var counts [digits][1 << digit]uint32
-	most := uint64(0)
-	for i := range s.runs {
-		most |= s.runs[i].seq
+// sortBySeq sorts indexes of runs of one replica by seq. After a load they stand in the order of the list, and comparing many
+// costs more than the load did: they are sorted by digits, where seq and index fit into a word.
+func (s *Sequence) sortBySeq(index []uint32) {
+	const few = 64
+	compare := func(a, b uint32) int { return cmp.Compare(s.runs[a].seq, s.runs[b].seq) }
+	if len(index) < few || slices.IsSortedFunc(index, compare) {
+		slices.SortFunc(index, compare)
+		return
 	}
-	n := (bits.Len64(most) + digit - 1) / digit
-	for i := range s.runs {
-		seq := s.runs[i].seq
-		for k := range n {
-			counts[k][seq>>(k*digit)&(1<<digit-1)]++
+	all := uint64(0)
+	for _, i := range index {
+		all |= s.runs[i].seq
+	}
+	low := bits.Len(uint(len(s.runs)))
+	high := low + bits.Len64(all)
+	if high > 64 {
+		slices.SortFunc(index, compare)
+		return
+	}
+	keys, spare := make([]uint64, len(index)), make([]uint64, len(index))
+	for k, i := range index {
+		keys[k] = s.runs[i].seq<<low | uint64(i)
+	}
+	const digit = 11
+	for ; low < high; low += digit {
+		var at [1 << digit]int // where the next key with this digit goes
+		for _, k := range keys {
+			at[k>>low%(1<<digit)]++
 		}
-	}
-	order, next := make([]uint32, len(s.runs)), make([]uint32, len(s.runs))
-	for i := range order {
-		order[i] = uint32(i)
-	}
-	for k := range n {
-		c := &counts[k]
-		at := uint32(0)
-		for i, n := range c {
-			c[i] = at
-			at += n
+		sum := 0
+		for d, n := range at {
+			at[d], sum = sum, sum+n
 		}
-		for _, i := range order {
-			to := &c[s.runs[i].seq>>(k*digit)&(1<<digit-1)]
-			next[*to] = i
-			*to++
+		for _, k := range keys {
+			p := &at[k>>low%(1<<digit)]
+			spare[*p] = k
+			*p++
 		}
-		order, next = next, order
+		keys, spare = spare, keys
 	}
-	return order
+	for k, key := range keys {
+		index[k] = uint32(key & (1<<bits.Len(uint(len(s.runs))) - 1))
+	}
 }
 
 // EachElement calls f for those of the n dots from id on that are elements, hidden or not, in runs of consecutive LIDs.

@@ -51,44 +51,74 @@ func (s *Sequence) loadRuns(runs []run) {
 		out = append(out, *r)
 		last = &out[len(out)-1]
 	}
+	if len(out) < len(runs)/2 {
+		out = append(make([]run, 0, len(out)+8), out...)
+	}
 	s.runs = out
 }
 
 // loadLeaves makes the spans of st those of s, in the leaves that they are in unless content beyond ASCII has them cut
 // further, and returns the width of each leaf. The leaves are linked, and have no parents yet.
 func (s *Sequence) loadLeaves(st *State) []width {
-	leaves := st.leaves
-	wide := len(st.text) != int(st.visible) && st.content
-	if wide {
-		spans := len(st.runs)
-		for i := range st.runs {
-			spans += int(st.at(i).n) / maxWide
-		}
-		leaves = make([]leaf, (spans+loadFill-1)/loadFill)
+	if st.content && len(st.text) != int(st.visible) {
+		return s.loadWide(st)
 	}
-	b := loader{s: s, leaves: leaves, widths: make([]width, 0, len(leaves))}
 	rest := len(st.runs)
+	widths := make([]width, len(st.leaves))
 	for k := range st.leaves {
-		spans := st.leaves[k].spans[:min(rest, loadFill)]
-		rest -= len(spans)
-		for i := range spans {
-			if sp := &spans[i]; wide && !sp.hidden() {
-				b.addWide(*sp)
-			} else {
-				b.add(sp)
-			}
+		st.leaves[k].n = uint16(min(rest, loadFill))
+		rest -= loadFill
+		widths[k].vis = st.shown[k]
+	}
+	s.takeLeaves(st.leaves, len(st.leaves))
+	return widths
+}
+
+// takeLeaves gives the leaves to the tree, of which the first used are in use and linked, the others free.
+func (s *Sequence) takeLeaves(leaves []leaf, used int) {
+	t := &s.tree
+	t.first, t.tail = 1, uint32(used)
+	t.leaves = make([]*leaf, 1, len(leaves)+len(leaves)/8+1)
+	t.freeLeaves = nil
+	for i := range leaves {
+		l, h := &leaves[i], uint32(i)+1
+		t.leaves = append(t.leaves, l)
+		switch {
+		case i >= used:
+			t.freeLeaves = append(t.freeLeaves, h)
+		case i == used-1:
+			l.prev = h - 1
+		default:
+			l.prev, l.next = h-1, h+1
 		}
 	}
-	b.finish()
+}
+
+// loadWide is loadLeaves for content beyond ASCII.
+func (s *Sequence) loadWide(st *State) []width {
+	spans := len(st.runs)
+	for i := range st.runs {
+		spans += int(st.at(i).n) / maxWide
+	}
+	b := loader{s: s, leaves: make([]leaf, (spans+loadFill-1)/loadFill)}
+	b.widths = make([]width, 0, len(b.leaves))
+	for i := range st.runs {
+		if sp := st.at(i); sp.hidden() {
+			b.add(sp)
+		} else {
+			b.addWide(*sp)
+		}
+	}
+	b.close()
+	s.takeLeaves(b.leaves, len(b.widths))
 	return b.widths
 }
 
-// loader appends spans to leaves. They may be those that the spans come from, as long as there is room before them.
+// loader appends spans to leaves.
 type loader struct {
 	s      *Sequence
 	leaves []leaf
 	l      *leaf // that is being filled; nil before the first
-	n      int   // spans in it
 	last   *span
 	sum    width // of it
 	widths []width
@@ -97,56 +127,27 @@ type loader struct {
 func (b *loader) add(sp *span) {
 	last := b.last
 	if last != nil && last.continuedBy(sp) && (last.flags^sp.flags)&flagHidden == 0 && b.s.contiguous(last, sp) {
-		b.count(sp)
+		b.sum = b.sum.plus(sp.width())
 		last.n += sp.n
 		last.flags = last.flags&^flagHasRight | sp.flags&flagHasRight
 		last.flags += sp.flags & extrasMask
 		return
 	}
-	if b.l == nil || b.n == loadFill {
+	if b.l == nil || b.l.n == loadFill {
 		b.close()
-		b.l, b.n = &b.leaves[len(b.widths)], 0
+		b.l = &b.leaves[len(b.widths)]
 	}
-	b.last = &b.l.spans[b.n]
-	if b.last != sp {
-		*b.last = *sp
-	}
-	b.n++
-	b.count(sp)
-}
-
-// count adds the width of sp. Without a branch, which nothing could predict; a hidden span has no extra width.
-func (b *loader) count(sp *span) {
-	b.sum.vis += sp.n & sp.shown()
-	b.sum.u16 += sp.flags >> u16Shift & u16Mask
-	b.sum.byt += sp.flags >> byteShift
+	b.last = &b.l.spans[b.l.n]
+	*b.last = *sp
+	b.l.n++
+	b.sum = b.sum.plus(sp.width())
 }
 
 // close ends the leaf that is being filled.
 func (b *loader) close() {
-	if b.l == nil {
-		return
-	}
-	k := uint32(len(b.widths)) + 1 // its handle
-	b.l.n, b.l.prev, b.l.next = uint16(b.n), k-1, k+1
-	b.widths = append(b.widths, b.sum)
-	b.sum = width{}
-}
-
-// finish gives the leaves to the tree, those that are left over as free ones.
-func (b *loader) finish() {
-	b.close()
-	t := &b.s.tree
-	used := len(b.widths)
-	b.l.next = 0
-	t.first, t.tail = 1, uint32(used)
-	t.leaves = make([]*leaf, 1, len(b.leaves)+len(b.leaves)/8+1)
-	t.freeLeaves = nil
-	for i := range b.leaves {
-		t.leaves = append(t.leaves, &b.leaves[i])
-		if i >= used {
-			t.freeLeaves = append(t.freeLeaves, uint32(i)+1)
-		}
+	if b.l != nil {
+		b.widths = append(b.widths, b.sum)
+		b.sum = width{}
 	}
 }
 

@@ -10,6 +10,11 @@ func (s *Sequence) Insert(index int, id ID, n int, text string) (Origin, LID, er
 	if uint(index) > uint(s.total.vis) {
 		return Origin{}, 0, &RangeError{Index: index, Len: s.Len(CodePoints)}
 	}
+	if n == 1 && len(text) == 1 && s.place.known {
+		if o, ok := s.typed(uint32(index), id, text[0]); ok {
+			return o, s.count - 1, nil
+		}
+	}
 	w := measure(text)
 	if err := s.take(id, n, w, len(text)); err != nil {
 		return Origin{}, 0, err
@@ -36,6 +41,28 @@ func (s *Sequence) Insert(index int, id ID, n int, text string) (Origin, LID, er
 	r.visible(w)
 	o := s.insertBefore(p, k+1, id, &r, text)
 	return o, r.lid, nil
+}
+
+// typed is Insert of one ASCII character that just makes the remembered span longer: of nearly every character that is
+// typed. It says whether it did.
+func (s *Sequence) typed(index uint32, id ID, c byte) (Origin, bool) {
+	p, k := &s.place, len(s.runs)-1
+	if p.h == 0 || k < 0 || !s.withText {
+		return Origin{}, false
+	}
+	l, r := s.leaves[p.h], &s.runs[k]
+	sp := &l.spans[p.slot]
+	off, lid := uint32(len(s.content)), s.count
+	if p.start+sp.n != index || sp.flags&(flagHidden|flagHasRight|extrasMask) != 0 || sp.first+sp.n != lid || sp.off+sp.n != off ||
+		r.rep != id.Rep || r.seq+uint64(lid-r.lid) != id.Seq || id.Seq >= maxSeq || lid >= maxElements || off >= 1<<32-1 {
+		return Origin{}, false
+	}
+	s.content = append(s.content, c)
+	s.count++
+	s.note(opInsert, lid, 1, lid-1, off)
+	sp.n++
+	s.bumpVisible(l, 1)
+	return Origin{Parent: ID{id.Rep, id.Seq - 1}}, true
 }
 
 // extendable says whether new visible elements of width w, the right child of sp's last, just make sp longer

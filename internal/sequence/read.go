@@ -123,14 +123,42 @@ func (s *Sequence) AppendText(dst []byte, from, to int) ([]byte, error) {
 	if err := s.checkRange(from, to); err != nil {
 		return dst, err
 	}
-	if from == 0 && to == s.Len(CodePoints) {
-		dst = growBy(dst, s.Len(Bytes))
+	if from == 0 && to == s.Len(CodePoints) && !s.asLoaded() {
+		return s.appendAll(dst), nil
 	}
 	s.eachChunk(from, to, func(chunk []byte) bool {
 		dst = append(dst, chunk...)
 		return true
 	})
 	return dst, nil
+}
+
+// copied is the number of bytes that appendAll copies at least: most spans have no more, and a copy of fixed size is cheap.
+const copied = 32
+
+// appendAll appends the content of all visible elements. It has few branches, since nothing could predict them.
+func (s *Sequence) appendAll(dst []byte) []byte {
+	if !s.withText {
+		return dst
+	}
+	dst = growBy(dst, s.Len(Bytes)+copied)
+	safe := len(s.content) - copied // the greatest offset from which so many may be read
+	for h := s.tree.first; h != 0; {
+		l := s.leaves[h]
+		for i := range l.spans[:l.n] {
+			sp := &l.spans[i]
+			size := int((sp.n + sp.flags>>byteShift) & sp.shown())
+			if size > copied || int(sp.off) > safe {
+				dst = append(dst, s.content[sp.off:int(sp.off)+size]...)
+				continue
+			}
+			n := len(dst)
+			*(*[copied]byte)(dst[n : n+copied]) = [copied]byte(s.content[sp.off:])
+			dst = dst[:n+size]
+		}
+		h = l.next
+	}
+	return dst
 }
 
 func growBy(dst []byte, n int) []byte {

@@ -48,6 +48,16 @@ func TestR18(t *testing.T) {
 	if got := textOf(t, loaded.s); got != want || want != "axcb" {
 		t.Errorf("live %q, loaded %q", want, got)
 	}
+	// What is hidden and shown again joins its neighbours only where it may.
+	for i := range want {
+		mark := loaded.s.Mark()
+		if _, err := loaded.s.DeleteRange(i, 1, nil); err != nil {
+			t.Fatal(err)
+		}
+		loaded.s.Rollback(mark)
+		loaded.s.Commit()
+		loaded.compare()
+	}
 }
 
 // TestUnits compares Convert and AppendText with the plain text, at every index of every unit.

@@ -11,31 +11,6 @@ import (
 	"github.com/seed1312cc15/weft/internal/trace"
 )
 
-// byAgent is an owner's table of replicas: numbers in order of first use.
-type byAgent struct {
-	reps    []uint32
-	numbers map[uint32]int
-}
-
-func (b *byAgent) number(rep uint32) int {
-	if n, ok := b.numbers[rep]; ok {
-		return n
-	}
-	if b.numbers == nil {
-		b.numbers = map[uint32]int{}
-	}
-	b.numbers[rep] = len(b.reps)
-	b.reps = append(b.reps, rep)
-	return len(b.reps) - 1
-}
-
-func (b *byAgent) rep(n int) (uint32, bool) {
-	if n >= len(b.reps) {
-		return 0, false
-	}
-	return b.reps[n], true
-}
-
 func same(rep uint32) int { return int(rep) }
 
 func known(n int) (uint32, bool) { return uint32(n), n < 1<<20 }
@@ -302,4 +277,33 @@ func TestReadAsLoaded(t *testing.T) {
 	put(0, 3, "z")
 	read("zabc")
 	s.Commit()
+}
+
+// TestDotsAfterALoad tests that dots are found after a load, whose runs stand in the order of the list: few and many, with
+// seqs of a few bits and of so many that they do not fit into a word with the number of a run.
+func TestDotsAfterALoad(t *testing.T) {
+	for _, n := range []int{10, 3000} {
+		for _, step := range []uint64{1, 3, 1 << 41} {
+			s := sequence.New(plainOrder{}, false)
+			for i := range n {
+				id := sequence.ID{Rep: uint32(i % 2), Seq: uint64(i) * step}
+				if _, _, err := s.Insert(i*7919%(i+1), id, 1, ""); err != nil {
+					t.Fatal(err)
+				}
+			}
+			u := reload(t, plainOrder{}, save(s), false)
+			for i := range n {
+				id := sequence.ID{Rep: uint32(i % 2), Seq: uint64(i) * step}
+				if lid, ok := u.LIDOf(id); !ok || u.IDOf(lid) != id {
+					t.Fatalf("%d dots, step %d: %v is element %d, %v", n, step, id, lid, ok)
+				}
+				if _, ok := u.LIDOf(sequence.ID{Rep: id.Rep, Seq: id.Seq + 1}); ok && step > 2 {
+					t.Fatalf("a dot after %v", id)
+				}
+			}
+			if err := u.Check(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"os"
 	"path/filepath"
@@ -56,7 +57,10 @@ func ReadFile(path string) (*Trace, error) {
 	defer f.Close()
 	t, err := Read(f, Limits{})
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", filepath.Base(path), err)
+		if p := new(fs.PathError); errors.As(err, &p) {
+			return nil, err // it has the name
+		}
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	name := strings.TrimSuffix(filepath.Base(path), ".gz")
 	t.Name = strings.TrimSuffix(name, ".json")

@@ -354,31 +354,48 @@ func (r *reader) header(g generation) (h snapshotHeader, err error) {
 }
 
 func (r *reader) snapshot(g generation) (*providers.Snapshot, error) {
-	h, err := r.header(g)
+	x := &providers.Snapshot{}
+	h, err := r.parts(g, func(h *snapshotHeader, part []byte) {
+		if len(x.State) == 0 {
+			x.State = make([]byte, 0, h.size)
+		}
+		x.State = append(x.State, part...)
+	})
 	if err != nil {
 		return nil, err
 	}
-	clock, err := h.decodeClock()
-	if err != nil {
-		return nil, r.damage(0, g.id, 0, fmt.Errorf("the clock of snapshot %d %w", g.id, err))
+	x.Through = h.through
+	x.Clock, err = h.decodeClock()
+	return x, err
+}
+
+// parts reads a snapshot, and gives each part of its state to keep, which must copy it.
+func (r *reader) parts(g generation, keep func(h *snapshotHeader, part []byte)) (h snapshotHeader, err error) {
+	if h, err = r.header(g); err != nil {
+		return h, err
 	}
-	state := make([]byte, 0, h.size)
+	if _, err := h.decodeClock(); err != nil {
+		return h, r.damage(0, g.id, 0, fmt.Errorf("the clock of snapshot %d %w", g.id, err))
+	}
+	left := h.size
 	for i := range h.chunks {
 		if r.ctx.Err() != nil {
-			return nil, r.ctx.Err()
+			return h, r.ctx.Err()
 		}
 		key := chunkKey(g.id, i)
 		value := r.tx.Bucket(chunkSpace.name).Get(key)
+		readAhead(value)
 		part, err := openEnvelope(kindChunk, chunkSpace, key, value)
-		if err == nil && uint64(len(part)) != min(chunkLen, h.size-uint64(len(state))) {
+		if err == nil && uint64(len(part)) != min(chunkLen, left) {
 			err = errForm
 		}
 		if err != nil {
-			return nil, r.damage(0, g.id, r.offset(value), fmt.Errorf("part %d of snapshot %d %w", i, g.id, err))
+			return h, r.damage(0, g.id, r.offset(value), fmt.Errorf("part %d of snapshot %d %w", i, g.id, err))
 		}
-		state = append(state, part...)
+		left -= uint64(len(part))
+		keep(&h, part)
 	}
-	return &providers.Snapshot{Clock: clock, Through: h.through, State: state}, nil
+	return h, nil
 }
 
 // Snapshot and Trim are in snapshot.go, Append in append.go.

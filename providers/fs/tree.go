@@ -48,7 +48,6 @@ type tree struct {
 	meta treeMeta
 	seen []uint64 // bit per page
 	used uint64   // pages reached, meta pages included
-	err  *treeError
 }
 
 // treeError says which page is wrong.

@@ -56,16 +56,16 @@ func (r *reader) each(report *VerifyReport, keep *providers.Stored) (damage []er
 		if g.id == 0 {
 			continue
 		}
-		x, err := r.snapshot(g)
+		h, err := r.parts(g, func(*snapshotHeader, []byte) {})
+		if err == nil && keep != nil && keep.Snapshot == nil {
+			keep.Snapshot, err = r.snapshot(g)
+		}
 		if err != nil {
 			damage = append(damage, err)
 			continue
 		}
 		report.Snapshots++
-		report.Bytes += int64(len(x.State))
-		if keep != nil && keep.Snapshot == nil {
-			keep.Snapshot = x
-		}
+		report.Bytes += int64(h.size)
 	}
 	for _, p := range r.doc.positions(0) {
 		if r.ctx.Err() != nil {

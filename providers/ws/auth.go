@@ -45,10 +45,14 @@ const (
 	AccessWriteOwn
 	// AccessWriteRelay also brings what others wrote, as replicas do that were linked while the server was out of reach.
 	AccessWriteRelay
+	// AccessServer is for another server of the same operator, see Server.Peer, and for nobody else: what it says of others is
+	// believed. It also brings their presence and casts, with the stamps that it gave them; UpdatesPerSecond does not hold
+	// for it; and where a writer contradicts itself the document stays linked.
+	AccessServer
 )
 
 func (a Access) String() string {
-	if n := []string{"none", "read", "write-own", "write-relay"}; int(a) < len(n) {
+	if n := []string{"none", "read", "write-own", "write-relay", "server"}; int(a) < len(n) {
 		return n[a]
 	}
 	return fmt.Sprintf("Access(%d)", uint8(a))

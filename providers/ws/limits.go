@@ -48,6 +48,7 @@ type Limits struct {
 
 	QueueBytes    int // waiting for one peer, of one document
 	QueueMessages int
+	SocketBytes   int // written to one peer and kept by the system until it takes them
 
 	PresenceBytes     int // one value or cast
 	PresencePerSecond int // of one replica
@@ -107,6 +108,7 @@ func (l *Limits) rows() []limitRow {
 
 		{"QueueBytes", &l.QueueBytes, 256 << 10, 1, "bytes", "dropped, one delta later"},
 		{"QueueMessages", &l.QueueMessages, 256, 1, "messages", "dropped, one delta later"},
+		{"SocketBytes", &l.SocketBytes, 256 << 10, 1, "bytes", "writing waits; the system may round it, and by itself keeps up to 4 MiB"},
 
 		{"PresenceBytes", &l.PresenceBytes, 4 << 10, 1, "bytes", "dropped and counted"},
 		{"PresencePerSecond", &l.PresencePerSecond, 10, 1, "per second", "the latest wins; casts dropped and counted"},

@@ -21,7 +21,7 @@ type counters struct {
 	framesIn, framesOut, bytesIn, bytesOut atomic.Int64
 	writes, updatesIn, pauses, stalled     atomic.Int64
 	encodes, storedRecords, storedBytes    atomic.Int64
-	storeErrors, panics                    atomic.Int64
+	storeErrors, panics, diverged          atomic.Int64
 
 	mu      sync.Mutex // a leaf
 	ends    map[providers.Code]int64
@@ -57,6 +57,7 @@ type Stats struct {
 	Encodes                             int64 // of whole states
 	StoredRecords, StoredBytes          int64
 	StoreErrors, Panics                 int64
+	Diverged                            int64 // documents found to differ from a peer's at the same clock
 	PresenceDropped                     int64 // of documents that are open
 
 	Ends, Refused map[providers.Code]int64 // connections that have ended, documents that were refused
@@ -123,6 +124,7 @@ func (x *Stats) fields(c *counters) []statField {
 		{"stored_bytes_total", "Bytes made durable in records.", &x.StoredBytes, &c.storedBytes},
 		{"store_errors_total", "Failures of the store.", &x.StoreErrors, &c.storeErrors},
 		{"panics_total", "Panics that were caught.", &x.Panics, &c.panics},
+		{"diverged_total", "Documents found to differ from a peer's at the same clock.", &x.Diverged, &c.diverged},
 	}
 }
 

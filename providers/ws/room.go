@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,6 +33,7 @@ type room struct {
 	rt        *runtime.Runtime
 	keeper    *providers.Keeper
 	ephemeral *providers.Ephemeral
+	presence  alarm // when ephemeral has something to do
 	rate      *rate.Limiter
 	size      roomSize
 	stop      func()
@@ -49,12 +51,15 @@ type room struct {
 	round     int             // times that more has become durable
 
 	version, bytes atomic.Int64 // updates applied
+	digest         roomDigest
 
 	// cache is an encoded state, for all that join: its lock is held while one of them encodes it.
 	cache struct {
 		sync.Mutex
 		state   []byte
+		plain   []byte // the same without compression; nil: nobody has asked
 		clock   vclock.Clock
+		sum     uint32 // CRC32C of state
 		version int64
 		bytes   int64
 		used    time.Time
@@ -90,8 +95,12 @@ func (r *room) load(ctx context.Context) (err error) {
 	}
 	l := &s.opt.Limits
 	r.rate = bucket(l.DocumentUpdatesPerSecond)
+	r.presence.ring = func() {
+		s.spawn(func() { r.ephemeral.Tick(time.Now()) })
+	}
 	r.ephemeral, err = providers.NewEphemeral(&providers.EphemeralOptions{
 		Own: r.rt.Replica(), OwnKeysOnly: true, ValueBytes: l.PresenceBytes, PerSecond: l.PresencePerSecond, Entries: l.PresenceEntries,
+		Alarm: func(at time.Time) { s.timers.set(&r.presence, at) },
 	})
 	if err != nil {
 		return err
@@ -108,8 +117,9 @@ func (r *room) load(ctx context.Context) (err error) {
 	return err
 }
 
-// close makes what is left durable.
+// close makes what is left durable. Nobody is there any more who could show something.
 func (r *room) close() error {
+	r.server.timers.retire(&r.presence)
 	r.stop()
 	return r.keeper.Close()
 }
@@ -118,8 +128,9 @@ func (r *room) close() error {
 func (r *room) options(m *member, access Access) *providers.Options {
 	l := &r.server.opt.Limits
 	o := &providers.Options{
-		IgnoreAcks: true, ReadOnly: access == AccessRead, FirstHop: true, Save: r.save, Log: r.keeper.Log(), Principal: m.c.principal.ID,
-		Ephemeral: r.ephemeral, Stamp: m.c.principal.Stamp,
+		IgnoreAcks: true, ReadOnly: access == AccessRead, FirstHop: access != AccessServer, Relays: access == AccessServer,
+		Save: r.save, Uncompress: r.uncompress, Checksum: r.checksum, Digest: r.digestOf,
+		Log: r.keeper.Log(), Principal: m.c.principal.ID, Ephemeral: r.ephemeral, Stamp: m.c.principal.Stamp,
 		QueueBytes: l.QueueBytes, QueueMessages: l.QueueMessages, TransferBytes: l.TransferBytes,
 		Check: func(update []byte) error { return m.c.check(m, update) },
 	}
@@ -132,10 +143,11 @@ func (r *room) options(m *member, access Access) *providers.Options {
 	return o
 }
 
-// peerOptions are those of a session with another server. What is wrong with a writer there is no reason to part.
-func (r *room) peerOptions() *providers.Options {
+// peerOptions are those of a session with another server, by its name. What is wrong with a writer there is no reason to
+// part.
+func (r *room) peerOptions(name string) *providers.Options {
 	l := &r.server.opt.Limits
-	o := &providers.Options{Save: r.save, QueueBytes: l.QueueBytes, QueueMessages: l.QueueMessages, TransferBytes: l.TransferBytes, Check: r.quota}
+	o := &providers.Options{Principal: name, Relays: true, Ephemeral: r.ephemeral, Save: r.save, Uncompress: r.uncompress, Digest: r.digestOf, Log: r.keeper.Log(), QueueBytes: l.QueueBytes, QueueMessages: l.QueueMessages, TransferBytes: l.TransferBytes, Check: r.quota}
 	if !r.server.volatile {
 		o.Durable = r.keeper.Durable
 	}
@@ -277,8 +289,8 @@ func (r *room) leave(m *member) {
 		again = again || other.replica == m.replica
 	}
 	r.mu.Unlock()
-	if !again {
-		r.ephemeral.Gone(m.replica)
+	if !again && m.session != nil {
+		r.ephemeral.Gone(m.session)
 	}
 }
 
@@ -308,6 +320,34 @@ func (r *room) save(since vclock.Clock) (state []byte, reaches vclock.Clock, err
 	return c.state, c.clock, nil
 }
 
+// uncompress is providers.Options.Uncompress: the cached state is uncompressed once for all who ask.
+func (r *room) uncompress(update []byte) ([]byte, error) {
+	c := &r.cache
+	c.Lock()
+	defer c.Unlock()
+	if len(c.state) == 0 || &update[0] != &c.state[0] {
+		return runtime.Uncompressed(update)
+	}
+	var err error
+	if c.plain == nil {
+		c.plain, err = runtime.Uncompressed(update)
+	}
+	return c.plain, err
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// checksum is providers.Options.Checksum.
+func (r *room) checksum(update []byte) uint32 {
+	c := &r.cache
+	c.Lock()
+	defer c.Unlock()
+	if len(c.state) > 0 && len(update) == len(c.state) && &update[0] == &c.state[0] {
+		return c.sum
+	}
+	return crc32.Checksum(update, castagnoli)
+}
+
 // faulty turns a panic in a document's code into an error.
 func faulty(err *error) {
 	if p := recover(); p != nil {
@@ -320,15 +360,20 @@ func (r *room) encode() (err error) {
 	defer faulty(&err)
 	c := &r.cache
 	begin, version, bytes := time.Now(), r.version.Load(), r.bytes.Load()
+	clock := r.rt.Clock()
 	state, err := r.rt.Save(runtime.CanonicalOnly(), runtime.Compressed(1))
 	if err != nil {
 		return err
 	}
-	info, err := runtime.Inspect(state)
-	if err != nil {
-		return err
+	if !r.rt.Clock().Equal(clock) { // it is that of the state, or of what came meanwhile
+		info, err := runtime.Inspect(state)
+		if err != nil {
+			return err
+		}
+		clock = info.Clock
 	}
-	c.state, c.clock, c.version, c.bytes = state, info.Clock, version, bytes
+	c.state, c.plain, c.clock, c.version, c.bytes = state, nil, clock, version, bytes
+	c.sum = crc32.Checksum(state, castagnoli)
 	c.at = time.Now()
 	c.measure, c.took = len(state), c.at.Sub(begin)
 	r.server.count.encodes.Add(1)
@@ -339,7 +384,7 @@ func (r *room) encode() (err error) {
 func (r *room) forget(before time.Time) {
 	if r.cache.TryLock() {
 		if r.cache.used.Before(before) {
-			r.cache.state, r.cache.clock = nil, nil
+			r.cache.state, r.cache.plain, r.cache.clock = nil, nil, nil
 		}
 		r.cache.Unlock()
 	}

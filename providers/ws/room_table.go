@@ -189,12 +189,6 @@ func (t *rooms) list() []*room {
 	return out
 }
 
-func (t *rooms) count() int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return len(t.all)
-}
-
 // fault counts a panic in a document's code, and ends the document at the third.
 func (t *rooms) fault(name string, err error) {
 	t.mu.Lock()

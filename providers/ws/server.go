@@ -201,7 +201,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		turn(status, http.StatusText(status))
 		return
 	}
-	c.ws, err = websocket.Accept(&hijacker{w, &c.wire}, r, &websocket.AcceptOptions{
+	c.ws, err = websocket.Accept(&hijacker{w, &c.wire, s.opt.Limits.SocketBytes}, r, &websocket.AcceptOptions{
 		Subprotocols: []string{Subprotocol}, InsecureSkipVerify: true, // origins has decided
 		OnPingReceived: func(context.Context, []byte) bool { return c.control() },
 		OnPongReceived: func(context.Context, []byte) { c.control() },

@@ -43,6 +43,7 @@ type connection struct {
 	mux     *providers.Mux
 	ticked  time.Time
 	next    time.Time     // when to tick at the latest
+	armed   time.Time     // what next was when the worker last looked: it rings then
 	request *http.Request // until the peer is admitted
 	members map[uint64]*member
 	recheck time.Time
@@ -119,7 +120,7 @@ func (c *connection) begin(now time.Time) {
 // arm sets the alarm for the first time.
 func (c *connection) arm() {
 	var at time.Time
-	c.step(func() { at = c.deadline(); c.next = at })
+	c.step(func() { at = c.deadline(); c.next, c.armed = at, at })
 	c.server.timers.set(&c.run.alarm, at)
 }
 
@@ -172,10 +173,17 @@ func (c *connection) step(fn func()) (over bool) {
 		c.tick(now)
 	}
 	fn()
+	c.events()
+	return c.mux.Over()
+}
+
+// events sees to what the Mux tells, and reports whether there was anything; mu is held.
+func (c *connection) events() (any bool) {
 	for e, ok := c.mux.NextEvent(); ok; e, ok = c.mux.NextEvent() {
 		c.event(e)
+		any = true
 	}
-	return c.mux.Over()
+	return any
 }
 
 // do is step for other goroutines than the reader and the worker.
@@ -303,13 +311,35 @@ func (c *connection) receive(kind websocket.MessageType, frame []byte) (ended bo
 		ended = false
 		c.pace.pause = max(c.pace.pause, spend(c.pace.frames, time.Now(), 1))
 	})
-	c.wake()
+	wake := true
+	if !ended {
+		c.step(func() { wake = c.answer() })
+	}
+	if wake {
+		c.wake()
+	}
 	if c.pace.pause > 0 {
 		s.count.pauses.Add(1)
 		pauseFor(c.ctx, c.pace.pause)
 		c.pace.pause = 0
 	}
 	return ended
+}
+
+// answer takes the first frame that what was received has made due, and reports whether to wake the worker: most often there is
+// none, and no reason to start one. mu is held.
+func (c *connection) answer() (wake bool) {
+	if c.wire.collected() >= fullWire {
+		return true
+	}
+	if head, body, ok := c.mux.NextParts(); ok {
+		c.server.count.framesOut.Add(1)
+		c.wire.message(head, body)
+		return true
+	}
+	news := c.events() // they may have something to say
+	c.next = c.deadline()
+	return news || !c.next.IsZero() && c.next.Before(c.armed)
 }
 
 // account counts what was read, and reads no more for a while if that was too much.
@@ -336,10 +366,10 @@ func (c *connection) work() {
 	defer c.run.tasks.Done()
 	var deadline time.Time
 	sent := 0
-	for n, more := 0, true; more; {
-		n, deadline, more = c.collect()
-		sent += n
-		if err := c.send(); err != nil {
+	for more := true; more; {
+		deadline, more = c.collect()
+		n, err := c.send()
+		if sent += n; err != nil {
 			break
 		}
 	}
@@ -360,23 +390,20 @@ func (c *connection) work() {
 }
 
 // collect takes frames from the Mux until a write is full or there are none; more: there may be others.
-func (c *connection) collect() (n int, deadline time.Time, more bool) {
+func (c *connection) collect() (deadline time.Time, more bool) {
 	c.wire.cork(true)
 	defer c.wire.cork(false)
+	n := 0
 	over := c.step(func() {
 		for {
-			frame, ok := c.mux.Next()
+			head, body, ok := c.mux.NextParts()
 			if !ok {
 				deadline = c.deadline()
-				c.next = deadline
+				c.next, c.armed = deadline, deadline
 				return
 			}
 			n++
-			if err := c.ws.Write(context.Background(), websocket.MessageBinary, frame); err != nil {
-				c.mux.Lost("the connection broke off")
-				return
-			}
-			if c.wire.collected() >= fullWire {
+			if c.wire.message(head, body) >= fullWire {
 				more = true
 				return
 			}
@@ -386,7 +413,7 @@ func (c *connection) collect() (n int, deadline time.Time, more bool) {
 	if over && !more {
 		c.closing()
 	}
-	return n, deadline, more
+	return deadline, more
 }
 
 // closing writes the close frame: code and reason of the end.
@@ -416,9 +443,9 @@ func closeFrame(code providers.Code, reason string) []byte {
 	return append(b, reason...)
 }
 
-// send writes what was collected.
-func (c *connection) send() error {
-	n, err := c.wire.send(&c.server.opt.Limits)
+// send writes what was collected, and returns how many bytes that were.
+func (c *connection) send() (n int, err error) {
+	n, err = c.wire.send(&c.server.opt.Limits)
 	if n > 0 {
 		c.server.count.writes.Add(1)
 		c.server.count.bytesOut.Add(int64(n))
@@ -437,7 +464,7 @@ func (c *connection) send() error {
 	case said:
 		c.wire.end(time.Now().Add(lingerAfter))
 	}
-	return err
+	return n, err
 }
 
 // finish ends the connection after its reader: it waits for what else runs, sends what is left and closes the socket.
@@ -466,11 +493,11 @@ func (c *connection) finish() {
 		s.rooms.release(m.room)
 	}
 	c.ws.CloseNow()
-	if b := c.wire.take(); len(b) > 0 {
+	if p := c.wire.take(); p.size > 0 {
 		c.wire.Conn.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
-		n, _ := c.wire.Conn.Write(b)
+		n, _ := p.writeTo(c.wire.Conn)
 		s.count.bytesOut.Add(int64(n))
-		c.wire.give(b)
+		c.wire.give(p)
 	}
 	c.wire.Conn.Close()
 }

@@ -241,7 +241,7 @@ func TestR10CompactionWhileAway(t *testing.T) {
 
 // TestR12DeadPeers finds silence on either side: the server's in a client, the client's in the server.
 func TestR12DeadPeers(t *testing.T) {
-	s, url := serve(t, func(o *ws.ServerOptions) { o.Limits.Heartbeat = 100 * time.Millisecond })
+	s, url := serve(t, func(o *ws.ServerOptions) { o.Limits.Heartbeat = time.Second })
 	alive := join(t, url, peerOptions{token: "alive"}).synced()
 	dead := dialRaw(t, url).hello("dead")
 	dead.await(providers.FrameHello)
@@ -265,7 +265,7 @@ func TestR12DeadPeers(t *testing.T) {
 		t.Fatal(err)
 	}
 	gate := &gatedLink{Link: link, open: make(chan struct{})}
-	p := joinOver(t, gate, peerOptions{token: "a", mux: providers.MuxOptions{Heartbeat: 50 * time.Millisecond}}).synced()
+	p := joinOver(t, gate, peerOptions{token: "a", mux: providers.MuxOptions{Heartbeat: 500 * time.Millisecond}}).synced()
 	gate.shut.Store(true)
 	if code := p.ended(); code != providers.CodeTimeout {
 		t.Error(code)

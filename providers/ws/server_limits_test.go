@@ -227,6 +227,23 @@ var limitTests = map[string]func(*testing.T){
 	"WaitingBytes":  func(t *testing.T) { gaps(t, ws.Limits{WaitingBytes: 500}) },
 	"QueueBytes":    func(t *testing.T) { slow(t, ws.Limits{QueueBytes: 10_000}) },
 	"QueueMessages": func(t *testing.T) { slow(t, ws.Limits{QueueMessages: 2}) },
+	"SocketBytes": func(t *testing.T) {
+		s, url := serve(t, with(ws.Limits{SocketBytes: 16 << 10, StalledAfter: 200 * time.Millisecond, BytesPerSecond: 64 << 20}))
+		w := join(t, url, peerOptions{token: "writer"}).synced()
+		for range 16 {
+			w.insert(random(512 << 10))
+		}
+		w.saved()
+		before := s.Stats().BytesOut
+		r := dialRaw(t, url).hello("a") // which takes 64 KiB, or twice that
+		r.await(providers.FrameHello)
+		id := uuid.New()
+		r.frame(5, 1, []byte("doc"), map[int]any{1: id[:], 2: []byte{0}, 6: 1 << 30})
+		eventually(t, "it is found out", func() bool { return s.Stats().Stalled == 1 })
+		if n := s.Stats().BytesOut - before; n > 512<<10 {
+			t.Errorf("%d bytes are on their way to a peer that does not read", n)
+		}
+	},
 	"PresenceBytes": func(t *testing.T) {
 		s, url := serve(t, with(ws.Limits{PresenceBytes: 10}))
 		id := uuid.New()

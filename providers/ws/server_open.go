@@ -33,6 +33,11 @@ func (c *connection) event(e providers.Event) {
 		if m := c.members[e.Channel]; m != nil {
 			m.backlog = false
 		}
+	case providers.Diverged:
+		s.diverged(e, "principal", c.principal.ID)
+		if m := c.members[e.Channel]; m != nil && e.Dot == nil {
+			m.backlog = true // what it sends again to find out where
+		}
 	case providers.Refused:
 		c.refused(e)
 	case providers.Closed:
@@ -181,7 +186,7 @@ func (c *connection) enter(e providers.Opening) (*member, Access, error) {
 		case err != nil:
 			s.log.Warn("weft: access cannot be determined", "connection", c.id, "document", printable(e.Document), "error", printable(err.Error()))
 			return nil, 0, refusedBy(err, providers.CodeUnavailable, "access cannot be determined now")
-		case access == AccessNone || access > AccessWriteRelay:
+		case access == AccessNone || access > AccessServer:
 			return nil, 0, &providers.RefusedError{Code: providers.CodeForbidden, Reason: "no access"}
 		}
 		room, err := s.rooms.acquire(c.ctx, e.Document)
@@ -212,7 +217,7 @@ func (c *connection) enter(e providers.Opening) (*member, Access, error) {
 func (c *connection) check(m *member, update []byte) error {
 	s, r := c.server, m.room
 	switch Access(m.access.Load()) {
-	case AccessWriteRelay:
+	case AccessServer, AccessWriteRelay:
 	case AccessWriteOwn:
 		if err := r.own(update, c.principal.ID); err != nil {
 			return err
@@ -225,7 +230,7 @@ func (c *connection) check(m *member, update []byte) error {
 	}
 	now, longest := time.Now(), s.opt.Limits.Pause
 	var err error
-	if m.backlog { // what was written before the document was opened may be much, and is bounded by its bytes
+	if m.backlog || Access(m.access.Load()) == AccessServer { // what was written before the document was opened may be much, and is bounded by its bytes
 		err = c.pace.take(now, longest, r.rate)
 	} else {
 		err = c.pace.take(now, longest, c.pace.updates, r.rate)
@@ -266,7 +271,7 @@ func (c *connection) checkAgain() {
 			if m.misses.Add(1) > 2 {
 				m.refuse(&providers.RefusedError{Code: providers.CodeUnavailable, Reason: "access cannot be determined now"})
 			}
-		case access == AccessNone || access > AccessWriteRelay:
+		case access == AccessNone || access > AccessServer:
 			c.server.count.revoked.Add(1)
 			m.refuse(&providers.RefusedError{Code: providers.CodeForbidden, Reason: "no access any more"})
 		case uint32(access) != m.access.Load():

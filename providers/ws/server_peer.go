@@ -3,6 +3,7 @@
 package ws
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -17,12 +18,19 @@ type PeerOptions struct {
 	// Dial makes a link to the other server; required. It is called again, after growing and random pauses, whenever the link
 	// was lost: func(ctx context.Context) (providers.Link, error) { return ws.Dial(ctx, url, nil) }.
 	Dial func(ctx context.Context) (providers.Link, error)
-	// Token says to the other server who this one is. It needs access to write what others wrote.
+	// Token says to the other server who this one is. It needs AccessServer there, or AccessWriteRelay for a link without
+	// presence.
 	Token []byte
+	// Name is who the other server is: it stands in logs, and in the store beside what that server brought. At most 128 bytes;
+	// default "server".
+	Name string
 	// Documents are those that both keep in sync. Each stays open here as long as the link is wanted.
 	Documents []string
 	// OnRefused hears that the other server refuses a document for good; it is not asked for again.
 	OnRefused func(document string, err *providers.RefusedError)
+	// OnDiverged hears that both servers hold different documents at the same clock: see operating.md. It is logged, and
+	// counted in Stats.Diverged.
+	OnDiverged func(e providers.Diverged)
 }
 
 // firstPause and longestPause bound the pauses between links.
@@ -33,9 +41,10 @@ const (
 
 // Peer keeps documents in sync with another server until ctx ends, the other server refuses this one for good, or this one
 // shuts down; it returns why: the error of ctx, an *EndedError, ErrClosed. Updates go both ways, each once over a link, and
-// on to all other peers of either side; presence and casts do not. Servers may be linked in rings.
+// on to all other peers of either side; so do presence and casts where the other server gives this one AccessServer.
+// Servers may be linked in rings.
 func (s *Server) Peer(ctx context.Context, o *PeerOptions) error {
-	if o == nil || o.Dial == nil || len(o.Documents) == 0 {
+	if o == nil || o.Dial == nil || len(o.Documents) == 0 || len(o.Name) > providers.MaxPrincipal {
 		return providers.ErrInvalidOptions
 	}
 	s.mu.Lock()
@@ -55,7 +64,7 @@ func (s *Server) Peer(ctx context.Context, o *PeerOptions) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(s.goingAway, cancel)()
-	p := &peering{s: s, o: o, left: make(map[string]bool), places: make(map[string]peerPlace)}
+	p := &peering{s: s, o: o, name: cmp.Or(o.Name, "server"), left: make(map[string]bool), places: make(map[string]peerPlace)}
 	for _, d := range o.Documents {
 		p.left[d] = true
 	}
@@ -69,10 +78,10 @@ func (s *Server) Peer(ctx context.Context, o *PeerOptions) error {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case errors.As(err, &ended) && ended.Remote && ended.Code != providers.CodeNone && !ended.Code.Transient():
-			s.log.Error("weft: a server refuses this one", "code", ended.Code, "reason", printable(ended.Reason))
+			s.log.Error("weft: a server refuses this one", "server", printable(p.name), "code", ended.Code, "reason", printable(ended.Reason))
 			return ended
 		}
-		s.log.Warn("weft: link to a server lost", "error", printable(err.Error()))
+		s.log.Warn("weft: link to a server lost", "server", printable(p.name), "error", printable(err.Error()))
 		if time.Since(began) > longestPause {
 			pause = firstPause
 		}
@@ -82,8 +91,9 @@ func (s *Server) Peer(ctx context.Context, o *PeerOptions) error {
 
 // peering is the life of a Peer call.
 type peering struct {
-	s *Server
-	o *PeerOptions
+	s    *Server
+	o    *PeerOptions
+	name string // of the other server
 
 	mu     sync.Mutex
 	left   map[string]bool // documents that the other server takes
@@ -166,10 +176,10 @@ func (p *peering) event(c *providers.Conn, e providers.Event, all []*member) {
 	s := p.s
 	switch e := e.(type) {
 	case providers.Admitted:
-		s.log.Info("weft: linked to a server", "agent", printable(e.Agent))
+		s.log.Info("weft: linked to a server", "server", printable(p.name), "agent", printable(e.Agent))
 		c.Do(func(x *providers.Mux) {
 			for _, m := range all {
-				po := m.room.peerOptions()
+				po := m.room.peerOptions(p.name)
 				po.Follow = p.follower(m.room)
 				session, err := x.Open(m.room.rt, m.room.name, po)
 				if err != nil {
@@ -183,7 +193,7 @@ func (p *peering) event(c *providers.Conn, e providers.Event, all []*member) {
 	case providers.Opening: // a server asks nothing of its clients
 		c.Do(func(x *providers.Mux) { x.Refuse(e, &providers.RefusedError{Code: providers.CodeForbidden}) })
 	case providers.Refused:
-		s.log.Warn("weft: document refused between servers", "document", printable(e.Document), "code", e.Code, "reason", printable(e.Reason), "remote", e.Remote)
+		s.log.Warn("weft: document refused between servers", "server", printable(p.name), "document", printable(e.Document), "code", e.Code, "reason", printable(e.Reason), "remote", e.Remote)
 		if e.Code.Transient() {
 			c.Do(func(x *providers.Mux) { x.End(providers.CodeNone, "to try again") })
 			return
@@ -194,7 +204,12 @@ func (p *peering) event(c *providers.Conn, e providers.Event, all []*member) {
 		if p.o.OnRefused != nil {
 			p.o.OnRefused(e.Document, &providers.RefusedError{Code: e.Code, Dot: e.Dot, Reason: e.Reason})
 		}
+	case providers.Diverged:
+		s.diverged(e, "server", p.name)
+		if p.o.OnDiverged != nil {
+			p.o.OnDiverged(e)
+		}
 	case providers.Problem:
-		s.log.Warn("weft: something that a server brought was ignored", "document", printable(e.Document), "error", printable(e.Err.Error()), "count", e.Count)
+		s.log.Warn("weft: something that a server brought was ignored", "server", printable(p.name), "document", printable(e.Document), "error", printable(e.Err.Error()), "count", e.Count)
 	}
 }

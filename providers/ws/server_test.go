@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -34,16 +33,14 @@ func serve(t testing.TB, fn func(o *ws.ServerOptions)) (s *ws.Server, url string
 	if fn != nil {
 		fn(o)
 	}
+	if o.Limits.SocketBytes == 0 {
+		o.Limits.SocketBytes = 64 << 10 // so that a peer that does not read is soon found out
+	}
 	s, err := ws.NewServer(o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := httptest.NewUnstartedServer(s)
-	h.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
-		c.(*net.TCPConn).SetWriteBuffer(64 << 10) // so that a peer that does not read is soon found out
-		return ctx
-	}
-	h.Start()
+	h := httptest.NewServer(s)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
@@ -85,6 +82,7 @@ type peerOptions struct {
 	options  providers.Options
 	mux      providers.MuxOptions
 	dial     *ws.DialOptions
+	plain    bool // do not follow the document's log
 }
 
 var joined atomic.Int64
@@ -127,7 +125,7 @@ func joinOver(t testing.TB, link providers.Link, o peerOptions) *peer {
 		o.document = "doc"
 	}
 	o.mux.Token = []byte(o.token)
-	if joined.Add(1)%2 == 0 { // every other one follows the document's log
+	if joined.Add(1)%2 == 0 && !o.plain { // every other one follows the document's log
 		o.options.Follow = &providers.Follower{}
 	}
 	p.conn, err = providers.NewConn(link, &providers.ConnOptions{Mux: o.mux, Handle: func(c *providers.Conn, e providers.Event) {

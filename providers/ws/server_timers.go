@@ -18,9 +18,10 @@ type timers struct {
 
 // alarm is a connection's place among the timers.
 type alarm struct {
-	at   time.Time
-	ring func()
-	i    int // in the heap, from 1; 0: not there
+	at      time.Time
+	ring    func()
+	i       int  // in the heap, from 1; 0: not there
+	retired bool // it rings no more
 }
 
 type timerHeap []*alarm
@@ -50,7 +51,7 @@ func (t *timers) set(a *alarm, at time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch {
-	case at.IsZero():
+	case at.IsZero() || a.retired:
 		if a.i > 0 {
 			heap.Remove(&t.heap, a.i-1)
 		}
@@ -69,6 +70,14 @@ func (t *timers) set(a *alarm, at time.Time) {
 		default:
 		}
 	}
+}
+
+// retire makes an alarm ring no more.
+func (t *timers) retire(a *alarm) {
+	t.mu.Lock()
+	a.retired = true
+	t.mu.Unlock()
+	t.set(a, time.Time{})
 }
 
 // run rings until stop is closed. ring must not block; it may call set.

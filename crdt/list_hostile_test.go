@@ -1,0 +1,55 @@
+package crdt_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"testing"
+
+	"github.com/seed1312cc15/weft/crdt"
+	"github.com/seed1312cc15/weft/internal/sequence"
+	"github.com/seed1312cc15/weft/runtime"
+)
+
+// TestMovedBeforeItWasInserted loads a state in which an element that is new here stands at a place that is known: whoever made that
+// place had the element, so the state contradicts itself, and taking it would lose the element's value.
+func TestMovedBeforeItWasInserted(t *testing.T) {
+	// placesOf lists n places, of which the second one was made by a move: of the element of dot elem.
+	placesOf := func(n int, elem byte) []byte {
+		seq := sequence.New(indexOrder{}, false)
+		if _, _, err := seq.Insert(0, sequence.ID{}, n, ""); err != nil {
+			t.Fatal(err)
+		}
+		for i := range n {
+			if i != 1 {
+				if _, err := seq.Hide(sequence.ID{Seq: uint64(i)}, 1, nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		state := seq.AppendState(nil, func(uint32) int { return 0 })
+		b := append(binary.AppendUvarint(nil, uint64(len(state))), state...)
+		return append(b, 1, 1<<1|1, 0, elem, 0) // one moved: at index 1, an element stands there, its dot, its timestamp
+	}
+	for name, k := range map[string]struct {
+		kind   byte
+		behind []byte // the places: no sets and a value, or no shelves and an object
+	}{"list": {codeList, []byte{0, 5}}, "objects": {codeObjectList, []byte{0, 1, codeText, 0}}} {
+		t.Run(name, func(t *testing.T) {
+			rt, err := runtime.New(&runtime.Options{Kinds: crdt.Kinds()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := rt.Load(craft(k.kind, 2, append(placesOf(2, 0), k.behind...))); err != nil {
+				t.Fatal(err)
+			}
+			before := rt.Canonical()
+			if err := rt.Load(craft(k.kind, 3, append(placesOf(3, 2), k.behind...))); !errors.Is(err, runtime.ErrCorrupt) {
+				t.Errorf("loaded: %v", err)
+			}
+			if err := rt.Check(); err != nil || !bytes.Equal(before, rt.Canonical()) {
+				t.Error("it changed something", err)
+			}
+		})
+	}
+}

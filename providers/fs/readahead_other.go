@@ -1,0 +1,5 @@
+//go:build !linux && !js && !wasip1 && !plan9
+
+package fs
+
+func readAhead([]byte) {}
