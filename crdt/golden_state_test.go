@@ -330,17 +330,28 @@ func (d *dumper) sequenceDelta() {
 		}
 		return d.uvarint(what)
 	}
-	for range head >> 1 {
-		run, n := d.peek(d.at)
-		d.row(n, "run of %d, hidden %d, left %d, child of the start %d", run>>3+1, run&1, run>>1&1, run>>2&1)
-		rep := number("  replica")
-		d.varint("  seq - the end of its last run before")
-		switch {
-		case run&4 != 0:
-		case number("  replica of the parent") == rep:
-			d.uvarint("  seq - the parent's - 1")
-		default:
-			d.varint("  parent's seq - the end of its replica's last run before")
+	for left := head >> 1; left > 0; {
+		rep := number("group of replica")
+		runs := d.uvarint("  runs, 0: all that are left:")
+		if runs == 0 {
+			runs = left
+		}
+		left -= runs
+		for range runs {
+			run, n := d.peek(d.at)
+			d.row(n, "  run of %d, gap stated %d, hidden %d, place %d", run>>4+1, run>>3&1, run>>2&1, run&3)
+			if run&8 != 0 {
+				d.uvarint("    gap")
+			}
+			if run&3 != 2 {
+				continue
+			}
+			side := d.uvarint("    2 * replica of the parent + 1 if left child:")
+			if side>>1 == rep {
+				d.uvarint("    seq - the parent's - 1:")
+			} else {
+				d.varint("    parent's seq - the one of its replica stated before:")
+			}
 		}
 	}
 	d.row(d.left(), "text %q", d.data[d.at:])

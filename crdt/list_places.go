@@ -51,7 +51,7 @@ func (p *places) len() int { return p.seq.Len(sequence.CodePoints) }
 
 // begin opens the journal; every change calls it first. listened says whether somebody listens.
 func (p *places) begin(listened bool) {
-	p.seq.Mark()
+	p.seq.Open()
 	p.active = listened
 }
 

@@ -31,10 +31,7 @@ func (p *places) save(w *runtime.StateWriter, more bool, keep func(l lid, visibl
 	var moves []lid
 	var at []uint64 // of moves
 	n := uint64(0)
-	for l, visible := range p.seq.All() {
-		if w.Delta() && !w.Outside(p.dot(l)) {
-			continue
-		}
+	list := func(l lid, visible bool) {
 		if len(p.of) > 0 {
 			if _, ok := p.of[l]; ok {
 				moves, at = append(moves, l), append(at, n)
@@ -42,6 +39,17 @@ func (p *places) save(w *runtime.StateWriter, more bool, keep func(l lid, visibl
 		}
 		if n++; keep(l, visible) {
 			kept = append(kept, l)
+		}
+	}
+	if w.Delta() {
+		p.seq.EachOutside(w.BaseOf, func(l lid, n int, _ sequence.ID, visible bool) {
+			for k := range n {
+				list(l+lid(k), visible)
+			}
+		})
+	} else {
+		for l, visible := range p.seq.All() {
+			list(l, visible)
 		}
 	}
 	p.saveMoves(w, moves, at)
@@ -165,6 +173,20 @@ func (p *places) mergeDeleted(r *runtime.StateReader, kill func(lid)) error {
 		return nil
 	}
 	var gone []lid
+	if r.GoneRuns(func(d runtime.LocalDot, n uint64) {
+		p.seq.EachElement(sequence.ID(d), n, func(l lid, n int) {
+			for k := range lid(n) {
+				if _, move := p.of[l+k]; !move && p.alive(l+k) {
+					gone = append(gone, l+k)
+				}
+			}
+		})
+	}) {
+		for _, e := range gone {
+			kill(e)
+		}
+		return nil
+	}
 	var err error
 	p.livingDots(func(d runtime.LocalDot, n uint64) {
 		base := r.Base(d.Rep)

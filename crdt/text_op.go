@@ -49,7 +49,7 @@ func (st *textState) insert(w *runtime.OpWriter, i, n int, s string) error {
 	if n == 0 {
 		return st.checkRange("Text.Insert", i, 0)
 	}
-	st.seq.Mark()
+	st.seq.Open()
 	o, _, err := st.seq.Insert(i, sequence.ID(w.Dot()), n, s)
 	if err != nil {
 		return st.localError("Text.Insert", i, 0, err)
@@ -72,7 +72,7 @@ func (st *textState) delete(w *runtime.OpWriter, i, n int) error {
 	if n == 0 {
 		return st.checkRange("Text.Delete", i, 0)
 	}
-	st.seq.Mark()
+	st.seq.Open()
 	runs, err := st.seq.DeleteRange(i, n, st.dots[:0])
 	st.dots = runs
 	if err != nil {
@@ -225,7 +225,7 @@ func (st *textState) applyInsert(op *runtime.Op, head byte) error {
 	if n := len(text); (n != 1 || text[0] >= utf8.RuneSelf) && !utf8.Valid(text) {
 		return fmt.Errorf("%w: insert: not valid UTF-8", runtime.ErrInvalidOp)
 	}
-	st.seq.Mark()
+	st.seq.Open()
 	lid, err := st.seq.Integrate(sequence.ID(op.Dot), op.Dots, text, o)
 	if err != nil {
 		return opError(err)
@@ -247,7 +247,7 @@ func (st *textState) applyDelete(op *runtime.Op, head byte) error {
 	if err := knownSpans(st.seq, st.dots); err != nil {
 		return err
 	}
-	st.seq.Mark()
+	st.seq.Open()
 	tell := st.hidden()
 	for i := range st.dots {
 		r := &st.dots[i]

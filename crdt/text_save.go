@@ -21,7 +21,7 @@ func appendSequence(dst []byte, seq *sequence.Sequence, w *runtime.StateWriter, 
 		return seq.AppendState(dst, number)
 	}
 	before := len(dst)
-	dst = seq.AppendDelta(dst, number, func(id sequence.ID) bool { return w.Outside(runtime.LocalDot(id)) })
+	dst = seq.AppendDelta(dst, number, w.BaseOf)
 	if len(dst) == before+1 {
 		return dst[:before] // the head alone
 	}
@@ -30,11 +30,12 @@ func appendSequence(dst []byte, seq *sequence.Sequence, w *runtime.StateWriter, 
 
 // decodeSequence reads what appendSequence wrote.
 func decodeSequence(r *runtime.StateReader, data []byte) (*sequence.State, error) {
-	decode := sequence.Decode
+	lim := sequence.Limits{Order: r.Node().Runtime()}
 	if r.Delta() {
-		decode = sequence.DecodeDelta
+		d, err := sequence.DecodeDelta(data, r.RepAt, r.Base, lim)
+		return d, stateError(err)
 	}
-	d, err := decode(data, r.RepAt, sequence.Limits{Order: r.Node().Runtime()})
+	d, err := sequence.Decode(data, r.RepAt, lim)
 	return d, stateError(err)
 }
 
@@ -58,7 +59,7 @@ func (st *textState) Dots(yield func(d runtime.LocalDot, n uint64)) {
 
 // Merge implements runtime.Object.
 func (st *textState) Merge(r *runtime.StateReader) error {
-	st.seq.Mark()
+	st.seq.Open()
 	if r.Len() > 0 {
 		if err := st.mergeElements(r); err != nil {
 			return err
@@ -66,6 +67,9 @@ func (st *textState) Merge(r *runtime.StateReader) error {
 	}
 	if !r.Delta() {
 		return nil // a full state lists the deleted elements too
+	}
+	if r.GoneRuns(func(d runtime.LocalDot, n uint64) { st.seq.HidePresent(sequence.ID(d), n, st.hidden()) }) {
+		return nil
 	}
 	var err error
 	for _, run := range st.seq.LiveRuns(r.Base) {

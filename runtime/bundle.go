@@ -20,33 +20,38 @@ func SplitBundle(data []byte) ([][]byte, error) {
 	return splitBundle(data, &lim)
 }
 
-// splitBundle rebuilds no more than Limits.DecodedBytes: sharing tables must not be a way to blow up.
-func splitBundle(data []byte, lim *Limits) ([][]byte, error) {
+// openBundle tests the checksum and returns the packed messages of a bundle and how many they are.
+func openBundle(data []byte, lim *Limits) (content, rest []byte, n int, err error) {
 	if len(data) > lim.BundleBytes {
-		return nil, &LimitError{"BundleBytes", uint64(len(data)), uint64(lim.BundleBytes)}
+		return nil, nil, 0, &LimitError{"BundleBytes", uint64(len(data)), uint64(lim.BundleBytes)}
 	}
-	content, err := bstr(data[min(len(data), len(magic)):], "bundle")
-	if err != nil {
-		return nil, err
+	if content, err = bstr(data[min(len(data), len(magic)):], "bundle"); err != nil {
+		return nil, nil, 0, err
 	}
 	rd := Reader{buf: content, format: "bundle"}
 	if rd.Byte("format") != formatBundle || rd.Uvarint("features") != 0 {
 		rd.Fail("format", ErrVersion)
 	}
 	if rd.err != nil {
-		return nil, rd.err
+		return nil, nil, 0, rd.err
 	}
 	sum := Reader{buf: content, off: max(rd.off, len(content)-4), format: "bundle"}
 	if sum.checksum("checksum", 0); sum.err != nil {
-		return nil, sum.err
+		return nil, nil, 0, sum.err
 	}
 	rd.buf = content[:len(content)-4]
-	n := rd.Count("messages", 5)
-	if rd.err != nil {
-		return nil, rd.err
+	n = rd.Count("messages", 5)
+	return content, rd.Rest(), n, rd.err
+}
+
+// splitBundle rebuilds no more than Limits.DecodedBytes: sharing tables must not be a way to blow up.
+func splitBundle(data []byte, lim *Limits) ([][]byte, error) {
+	content, rest, n, err := openBundle(data, lim)
+	if err != nil {
+		return nil, err
 	}
 	var u Unpacker
-	out, rest, budget := make([][]byte, 0, n), rd.Rest(), lim.DecodedBytes
+	out, budget := make([][]byte, 0, n), lim.DecodedBytes
 	for range n {
 		var m []byte
 		if m, rest, err = u.Next(rest); err != nil {
@@ -66,19 +71,14 @@ func splitBundle(data []byte, lim *Limits) ([][]byte, error) {
 // receiveBundle applies the messages of a bundle one by one. The whole bundle is decoded first.
 func (r *Runtime) receiveBundle(data []byte, origin any) (Result, error) {
 	var res Result
-	messages, err := splitBundle(data, &r.limits)
+	content, packed, n, err := openBundle(data, &r.limits)
 	if err != nil {
 		return res, err
 	}
-	for _, m := range messages {
-		if err := r.dec.message().parse(m, &r.limits); err != nil {
-			return res, err
-		}
+	b := bundleReader{lim: &r.limits}
+	if err := b.test(packed, len(content)-4-len(packed), n); err != nil {
+		return res, err
 	}
-	for _, m := range messages {
-		if err := r.receiveMessage(m, origin, &res); err != nil {
-			return res, err
-		}
-	}
-	return res, nil
+	err = b.each(r, packed, n, func(m *message) error { return r.receiveParsed(m, origin, &res) })
+	return res, err
 }

@@ -14,7 +14,7 @@ func (r *Runtime) commitLocal() error {
 		return nil
 	}
 	tx.abandon()
-	if len(tx.recs) > 1 || tx.dots > uint64(r.limits.MessageDots) || tx.start-1 >= maxEnd/2 { // else no limit can be passed
+	if !tx.single() || tx.dots > uint64(r.limits.MessageDots) || tx.start-1 >= maxEnd/2 { // else no limit can be passed
 		if err := r.checkLocalLimits(); err != nil {
 			return err
 		}
@@ -89,8 +89,8 @@ func (r *Runtime) checkLocalLimits() error {
 	switch {
 	case tx.dots > uint64(r.limits.MessageDots):
 		return &LimitError{"MessageDots", tx.dots, uint64(r.limits.MessageDots)}
-	case len(tx.recs) > r.limits.MessageOps:
-		return &LimitError{"MessageOps", uint64(len(tx.recs)), uint64(r.limits.MessageOps)}
+	case tx.framed+len(tx.recs) > r.limits.MessageOps:
+		return &LimitError{"MessageOps", uint64(tx.framed + len(tx.recs)), uint64(r.limits.MessageOps)}
 	case tx.start+tx.dots > maxEnd:
 		return &LimitError{"Seq", tx.start + tx.dots, maxEnd}
 	case tx.start == 0 && r.writers >= r.limits.Replicas:

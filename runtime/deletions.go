@@ -15,6 +15,7 @@ const (
 	shapeRange uint8 = iota
 	shapeUp
 	shapeDown
+	shapes
 )
 
 // byEnd returns 1 + the last deleting seq.
@@ -78,25 +79,72 @@ func (d deletion) after(end uint64) deletion {
 	return d
 }
 
-func (d *deletion) write(w *StateWriter) {
-	w.Uvarint(uint64(w.Number(d.by.Rep))<<2 | uint64(d.shape))
-	w.Uvarint(uint64(w.Number(d.target.Rep)))
-	w.Uvarint(d.by.Seq)
-	w.Varint(int64(d.by.Seq) - int64(d.target.Seq))
-	w.Uvarint(d.n - 1)
+// deletionCoder is what reader and writer of the deletions in a delta remember of the one before.
+type deletionCoder struct {
+	by, target Rep
+	end        uint64 // byEnd
+	any        bool
 }
 
-func (d *deletion) read(r *StateReader) {
+// How much of a deletion is stated. These numbers are part of format version 1.
+const (
+	deletionNext  = 0 // of the dot before the deleting one, of the replicas of the deletion before
+	deletionAlike = 1 // of the replicas of the deletion before
+	deletionFull  = 2
+)
+
+func (c *deletionCoder) write(w *StateWriter, d *deletion) {
+	back := int64(d.by.Seq) - int64(d.target.Seq)
+	gap := zigzag(int64(d.by.Seq) - int64(c.end))
+	switch alike := c.any && d.by.Rep == c.by && d.target.Rep == c.target; {
+	case alike && d.n == 1 && back == 1:
+		w.Uvarint(gap<<2 | deletionNext)
+	case alike:
+		w.Uvarint(gap<<2 | deletionAlike)
+		d.writeExtent(w, back)
+	default:
+		w.Uvarint(uint64(w.Number(d.by.Rep))<<2 | deletionFull)
+		w.Uvarint(uint64(w.Number(d.target.Rep)))
+		w.Uvarint(d.by.Seq)
+		d.writeExtent(w, back)
+	}
+	c.by, c.target, c.end, c.any = d.by.Rep, d.target.Rep, d.byEnd(), true
+}
+
+func (d *deletion) writeExtent(w *StateWriter, back int64) {
+	w.Varint(back)
+	if d.n == 1 {
+		w.Uvarint(0)
+	} else {
+		w.Uvarint((d.n-1)*uint64(shapes) + uint64(d.shape))
+	}
+}
+
+func (c *deletionCoder) read(r *StateReader, d *deletion) {
 	head := r.Uvarint("deletion")
-	by, ok1 := r.RepAt(int(min(head>>2, 1<<31-1)))
-	target, ok2 := r.RepAt(int(min(r.Uvarint("deletion"), 1<<31-1)))
-	d.shape = uint8(head & 3)
-	d.by = LocalDot{by, r.Uvarint("deletion")}
-	d.target = LocalDot{target, d.by.Seq - uint64(r.Varint("deletion"))}
-	d.n = r.Uvarint("deletion") + 1
-	if r.err == nil && (!ok1 || !ok2 || d.shape > shapeDown || !d.sane(r.end)) {
+	back, n := int64(1), uint64(0)
+	d.by.Seq = c.end + uint64(unzigzag(head>>2))
+	switch kind := head & 3; {
+	case kind == deletionNext && c.any:
+	case kind == deletionAlike && c.any:
+		back, n = r.Varint("deletion"), r.Uvarint("deletion")
+	case kind == deletionFull:
+		var ok1, ok2 bool
+		c.by, ok1 = r.RepAt(int(min(head>>2, 1<<31-1)))
+		c.target, ok2 = r.RepAt(int(min(r.Uvarint("deletion"), 1<<31-1)))
+		if d.by.Seq = r.Uvarint("deletion"); !ok1 || !ok2 {
+			r.Fail("deletion", ErrCorrupt)
+		}
+		back, n = r.Varint("deletion"), r.Uvarint("deletion")
+	default:
 		r.Fail("deletion", ErrCorrupt)
 	}
+	d.by.Rep, d.target = c.by, LocalDot{c.target, d.by.Seq - uint64(back)}
+	d.n, d.shape = n/uint64(shapes)+1, uint8(n%uint64(shapes))
+	if r.err == nil && (d.n == 1 && d.shape != 0 || !d.sane(r.end)) {
+		r.Fail("deletion", ErrCorrupt)
+	}
+	c.end, c.any = d.byEnd(), true
 }
 
 // sane checks a run from outside against the clock it came with.
@@ -122,6 +170,7 @@ type deletionRecord struct {
 	runs  []deletion
 	floor []uint64 // per replica: deletions below may be forgotten
 	open  []deletion
+	spilt []uint64 // raises floor when the open transaction is kept, which deletes more than the record holds
 }
 
 func (r *deletionRecord) init(max int) { r.max = max }
@@ -131,15 +180,32 @@ func (r *Runtime) noteDeletion(n *Node, by, target LocalDot, k uint64) {
 	if k == 0 {
 		return
 	}
-	e := deletion{node: n, by: by, target: target, n: k}
-	d := &r.deletions
+	r.deletions.note(deletion{node: n, by: by, target: target, n: k})
+}
+
+func (d *deletionRecord) note(e deletion) {
 	if l := len(d.open); l > 0 && d.open[l-1].extend(&e) {
 		return
+	}
+	if len(d.open) >= 2*max(d.max, leastSpill) {
+		d.spill()
 	}
 	d.open = append(d.open, e)
 }
 
-func (r *deletionRecord) discard() { r.open = r.open[:0] }
+// leastSpill bounds how often spill is called.
+const leastSpill = 64
+
+// spill forgets the older half of the open transaction's deletions: the record would.
+func (r *deletionRecord) spill() {
+	gone := r.open[:len(r.open)/2]
+	for i := range gone {
+		r.spilt = raise(r.spilt, gone[i].by.Rep, gone[i].byEnd())
+	}
+	r.open = r.open[:copy(r.open, r.open[len(gone):])]
+}
+
+func (r *deletionRecord) discard() { r.open, r.spilt = r.open[:0], r.spilt[:0] }
 
 // keep makes the open transaction's deletions part of the record.
 func (r *deletionRecord) keep(rt *Runtime) {
@@ -154,6 +220,10 @@ func (r *deletionRecord) keep(rt *Runtime) {
 		r.runs = append(r.runs, e)
 	}
 	r.open = r.open[:0]
+	for rep, end := range r.spilt {
+		r.raise(Rep(rep), end)
+	}
+	r.spilt = r.spilt[:0]
 	if len(r.runs) > r.max {
 		r.shrink(rt)
 	}
@@ -171,11 +241,14 @@ func (r *deletionRecord) shrink(rt *Runtime) {
 	r.runs = r.runs[:n]
 }
 
-func (r *deletionRecord) raise(rep Rep, end uint64) {
-	for int(rep) >= len(r.floor) {
-		r.floor = append(r.floor, 0)
+func (r *deletionRecord) raise(rep Rep, end uint64) { r.floor = raise(r.floor, rep, end) }
+
+func raise(floor []uint64, rep Rep, end uint64) []uint64 {
+	for int(rep) >= len(floor) {
+		floor = append(floor, 0)
 	}
-	r.floor[rep] = max(r.floor[rep], end)
+	floor[rep] = max(floor[rep], end)
+	return floor
 }
 
 // deltaInfo is what a delta says of entries inside of its base.

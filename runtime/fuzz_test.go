@@ -3,6 +3,7 @@ package runtime_test
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 
@@ -98,12 +99,15 @@ func FuzzReceiveMessage(f *testing.F) {
 func FuzzReceiveBundle(f *testing.F) {
 	updates, _ := everyKind(f)
 	f.Add(updates["bundle"][7:])
+	f.Add(busyBundle(f)[busyHead:])
 	f.Fuzz(func(t *testing.T, content []byte) {
 		if len(content) > 0 {
 			content[0] = 0x12
 		}
-		survives(t, reseal(append([]byte{0xda, 'w', 'e', 'f', 't'}, bstrOf(append(content, 0, 0, 0, 0))...)))
-		ms, err := runtime.SplitBundle(reseal(append([]byte{0xda, 'w', 'e', 'f', 't'}, bstrOf(append(content, 0, 0, 0, 0))...)))
+		bundle := reseal(append([]byte{0xda, 'w', 'e', 'f', 't'}, bstrOf(append(content, 0, 0, 0, 0))...))
+		survives(t, bundle)
+		likeItsMessages(t, bundle)
+		ms, err := runtime.SplitBundle(bundle)
 		if err != nil {
 			return
 		}
@@ -121,6 +125,109 @@ func FuzzReceiveBundle(f *testing.F) {
 			}
 		}
 	})
+}
+
+// busyHead is the length of the tag and the head of busyBundle.
+const busyHead = 8
+
+// busyBundle is a bundle of messages of several writers with dependencies, several operations, made objects, wall times and
+// a document ID.
+func busyBundle(t testing.TB) []byte {
+	a := open(t, 1, func(o *runtime.Options) { o.WallTime, o.Document = true, id(7) })
+	b, c := open(t, 2), open(t, 3)
+	docs := []*doc{a, b, c}
+	for i := range 4 {
+		for _, d := range docs {
+			d.add("x", "y")
+			if i > 0 {
+				d.remove(0)
+			}
+			d.edit(func(tx runtime.Tx) error {
+				if err := d.bag.Add(tx, "one"); err != nil {
+					return err
+				}
+				return d.bag.Add(tx, "two")
+			})
+		}
+		for _, d := range docs {
+			for _, from := range docs {
+				d.take(from.sent...)
+			}
+		}
+	}
+	ms, err := a.MessagesSince(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bundle, err := runtime.Bundle(ms)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bundle
+}
+
+// A bundle does what its messages do one by one, and is refused if one of them is malformed.
+func TestBundlesAreLikeTheirMessages(t *testing.T) {
+	bundle := busyBundle(t)
+	likeItsMessages(t, bundle)
+	for i := range bundle[busyHead : len(bundle)-4] {
+		for _, x := range []byte{1, 2, 0x10, 0x80, 0xff} {
+			changed := bytes.Clone(bundle)
+			changed[busyHead+i] ^= x
+			likeItsMessages(t, reseal(changed))
+		}
+	}
+}
+
+func likeItsMessages(t *testing.T, bundle []byte) {
+	t.Helper()
+	if kind, err := runtime.KindOf(bundle); err != nil || kind != runtime.BundleUpdate {
+		return
+	}
+	a, b := open(t, 9), open(t, 9)
+	a.take(fuzzBase())
+	b.take(fuzzBase())
+	was := a.save()
+	var got, want [][]byte
+	collect := func(to *[][]byte) func(runtime.Update) {
+		return func(u runtime.Update) { *to = append(*to, u.Data) }
+	}
+	a.OnUpdate(collect(&got))
+	b.OnUpdate(collect(&want))
+	res, err := a.Receive(bundle)
+	ms, bad := runtime.SplitBundle(bundle)
+	for _, m := range ms {
+		if bad == nil {
+			_, bad = runtime.Inspect(m)
+		}
+	}
+	if bad != nil {
+		if err == nil || !bytes.Equal(a.save(), was) || !typed(err) {
+			t.Fatalf("the bundle says %v, its messages %v", err, bad)
+		}
+		return
+	}
+	var sum runtime.Result
+	var failed error
+	for _, m := range ms {
+		one, e := b.Receive(m)
+		sum.Applied, sum.Waiting, sum.Redundant = sum.Applied+one.Applied, sum.Waiting+one.Waiting, sum.Redundant+one.Redundant
+		if failed = e; e != nil {
+			break
+		}
+	}
+	if (err == nil) != (failed == nil) || err != nil && err.Error() != failed.Error() {
+		t.Fatalf("the bundle says %v, its messages %v", err, failed)
+	}
+	if res.Applied != sum.Applied || res.Waiting != sum.Waiting || res.Redundant != sum.Redundant {
+		t.Fatalf("the bundle did %+v, its messages %+v", res, sum)
+	}
+	if !bytes.Equal(a.save(), b.save()) {
+		t.Fatal("the bundle made another document than its messages")
+	}
+	if !slices.EqualFunc(got, want, bytes.Equal) {
+		t.Fatalf("updates of the bundle\n%x\nof its messages\n%x", got, want)
+	}
 }
 
 // FuzzReceiveState fuzzes as it comes, and past the checksums.

@@ -198,9 +198,7 @@ func (h *history) add(r *Runtime, rep Rep, m *keptMessage) {
 				h.msg = new(message)
 			}
 			m.parsed = h.msg
-			if err := h.msg.parse(m.data, &anyMessage); err != nil {
-				panic(err) // it was made here
-			}
+			h.msg.parseOwn(m.data)
 		}
 		h.addFull(r, b, m.parsed)
 		h.shrink(r)

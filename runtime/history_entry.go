@@ -28,14 +28,18 @@ func (h *history) note() {
 // addFull appends a message to its block. m is parsed.
 func (h *history) addFull(r *Runtime, b *historyBlock, m *message) {
 	h.deps = h.deps[:0]
-	for i := range m.table[:m.deps] {
-		h.deps = append(h.deps, dependency{uint32(r.rep(m.table[i].id)), m.table[i].end})
+	if len(m.reps) == 0 {
+		r.lookUp(m)
 	}
+	for i := range m.table[:m.deps] {
+		h.deps = append(h.deps, dependency{sender: uint32(m.reps[1+i]), end: m.table[i].end})
+	}
+	h.log.locate(h.deps)
 	start := len(b.buf)
 	e := h.entry[:0]
 	place := h.log.size()
 	if m.flags&flagDocument != 0 && m.document != r.document {
-		e = append(append(e, m.flags, 0), m.data...)
+		e = append(append(e, m.flags, 0), m.bytes()...)
 	} else {
 		e = appendUvarint(append(e, m.flags), place-b.place+1)
 		if m.flags&flagTable != 0 {
@@ -44,7 +48,7 @@ func (h *history) addFull(r *Runtime, b *historyBlock, m *message) {
 			b.need = min(b.need, need)
 			e = appendUvarint(e, uint64(len(m.table)-m.deps))
 			for i := m.deps; i < len(m.table); i++ {
-				e = appendUvarint(appendUvarint(e, uint64(r.rep(m.table[i].id))), m.table[i].end)
+				e = appendUvarint(appendUvarint(e, uint64(m.reps[1+i])), m.table[i].end)
 			}
 		}
 		if m.flags&flagCount != 0 {
@@ -68,7 +72,9 @@ func (h *history) addFull(r *Runtime, b *historyBlock, m *message) {
 		}
 		e = append(e, m.opBytes...)
 	}
-	h.entry = e
+	if h.entry = e; cap(e) > keptBuffer {
+		h.entry = nil
+	}
 	h.log.add(uint32(b.rep), m.end(), 0, h.deps)
 	b.buf = append(appendUvarint(b.buf, uint64(len(e))<<1|1), e...)
 	b.end, b.noted = m.end(), m.end()
@@ -87,13 +93,10 @@ func (h *history) appendDeps(e []byte, rep uint32) (_ []byte, need uint64) {
 	s := from
 	h.places = h.places[:0]
 	for _, d := range h.deps {
-		place, ok := l.find(d.sender, d.end)
-		if !ok {
-			place = noPlace
-		} else {
-			s = max(s, place+1)
+		if d.place != noPlace {
+			s = max(s, d.place+1)
 		}
-		h.places = append(h.places, place)
+		h.places = append(h.places, d.place)
 	}
 	if known && l.size()-from <= placeReach {
 		predicted := l.predict(rep, from, s)

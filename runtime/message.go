@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/google/uuid"
 )
@@ -33,7 +34,7 @@ type repBound struct {
 
 // objectPlace is where an entry of a message's object table stands: all that is kept of it.
 type objectPlace struct {
-	at    uint32 // offset in the content
+	at    uint32 // offset in the table
 	depth uint32 // implicit objects: how many of the table stand above it
 }
 
@@ -50,8 +51,7 @@ type objectRef struct {
 
 // message is a decoded envelope. Slices alias the input.
 type message struct {
-	data     []byte // the whole message
-	content  []byte // of it
+	data     []byte // the whole message; nil if it was not needed so far, see bytes
 	flags    byte
 	sender   uuid.UUID
 	start    uint64
@@ -67,6 +67,19 @@ type message struct {
 	opBytes  []byte // the operations as they stand
 	ops      int    // how many
 	opsAt    int    // offset of opBytes in the content
+
+	reps []Rep // the sender and the table here, noRep for one that is not known; empty: not looked up yet
+}
+
+// noRep is no replica.
+const noRep = ^Rep(0)
+
+// bytes returns the message as it travels.
+func (m *message) bytes() []byte {
+	if m.data == nil {
+		m.data = m.encode()
+	}
+	return m.data
 }
 
 // opFrame is one operation of a message.
@@ -79,10 +92,50 @@ type opFrame struct {
 
 func (m *message) end() uint64 { return m.start + m.count }
 
-// encode returns the bytes of a message of these fields; the operations are opBytes, whatever ops says.
+// encode returns the bytes of a message of these fields.
 func (m *message) encode() []byte {
-	b := append(make([]byte, 0, 64+20*len(m.table)+len(m.ext)+len(m.objBytes)+len(m.opBytes)), formatMessage, m.flags)
-	b = appendUvarint(append(b, m.sender[:]...), m.start)
+	size := m.contentLen()
+	return m.appendContent(bstrHeader(make([]byte, 0, size+5), size))
+}
+
+// contentLen returns the length of what appendContent appends.
+func (m *message) contentLen() int {
+	return m.headLen() + len(m.opBytes)
+}
+
+// headLen is contentLen without the operations.
+func (m *message) headLen() int {
+	n := 18 + uvarintLen(m.start) + len(m.objBytes)
+	if m.flags == 0 {
+		return n
+	}
+	if m.flags&flagCount != 0 {
+		n += uvarintLen(m.count)
+	}
+	if m.flags&flagLamport != 0 {
+		n += uvarintLen(zigzag(int64(m.lamport) - int64(m.start) - 1))
+	}
+	if m.flags&flagDocument != 0 {
+		n += len(m.document)
+	}
+	if m.flags&flagWall != 0 {
+		n += uvarintLen(m.wall)
+	}
+	if m.flags&flagTable != 0 {
+		n += uvarintLen(uint64(m.deps)) + uvarintLen(uint64(len(m.table)-m.deps))
+		for i := range m.table {
+			n += 16 + uvarintLen(m.table[i].end-1)
+		}
+	}
+	if m.flags&flagExt != 0 {
+		n += uvarintLen(uint64(len(m.ext))) + len(m.ext)
+	}
+	return n
+}
+
+// appendContent appends the content of a message of these fields; the operations are opBytes.
+func (m *message) appendContent(b []byte) []byte {
+	b = appendUvarint(append(append(b, formatMessage, m.flags), m.sender[:]...), m.start)
 	if m.flags&flagCount != 0 {
 		b = appendUvarint(b, m.count)
 	}
@@ -104,8 +157,7 @@ func (m *message) encode() []byte {
 	if m.flags&flagExt != 0 {
 		b = append(appendUvarint(b, uint64(len(m.ext))), m.ext...)
 	}
-	b = append(append(b, m.objBytes...), m.opBytes...)
-	return append(bstrHeader(make([]byte, 0, len(b)+5), len(b)), b...)
+	return append(append(b, m.objBytes...), m.opBytes...)
 }
 
 // bstrHeader appends the head of a CBOR byte string of n bytes (RFC 8949 section 3), shortest form.
@@ -181,7 +233,7 @@ func (r *Runtime) buildMessage() []byte {
 	if tx.lamport != tx.start+1 {
 		flags |= flagLamport
 	}
-	if len(tx.recs) != 1 {
+	if !tx.single() {
 		flags |= flagMulti
 	}
 	if tx.dots != 1 {
@@ -225,11 +277,13 @@ func (r *Runtime) buildMessage() []byte {
 		b = append(appendUvarint(b, uint64(len(tx.ext))), tx.ext...)
 	}
 	b = r.appendOperations(b, flags)
-	if len(tx.recs) == 1 && tx.recs[0].node.class == classRoot {
+	if flags&flagMulti == 0 && tx.recs[0].node.class == classRoot {
 		r.history.settle(r) // what was made from the template
 		r.template.set(r, tx)
 	}
-	r.dec.scratch = b
+	if r.dec.scratch = b; cap(b) > keptBuffer {
+		r.dec.scratch = nil
+	}
 	return r.intoSlab(b)
 }
 
@@ -274,7 +328,7 @@ func (r *Runtime) setDocument(id uuid.UUID) {
 func (r *Runtime) shortMessage() ([]byte, bool) {
 	t, tx, at := &r.template, &r.tx, len(r.slab)
 	rec := &tx.recs[0]
-	if len(tx.recs) != 1 || len(tx.reps) != 1 || t.node != rec.node || t.sender != tx.sender || tx.lamport != tx.start+1 ||
+	if !tx.single() || len(tx.reps) != 1 || t.node != rec.node || t.sender != tx.sender || tx.lamport != tx.start+1 ||
 		tx.ext != nil || cap(r.slab)-at < shortRoom {
 		return nil, false
 	}
@@ -312,36 +366,20 @@ func (r *Runtime) shortMessage() ([]byte, bool) {
 
 func (r *Runtime) appendOperations(b []byte, flags byte) []byte {
 	tx := &r.tx
-	objs := objectTable{buf: r.dec.nodes[:0]}
 	if flags&flagMulti == 0 {
-		objs.add(tx.recs[0].node)
+		tx.objs.reset()
+		tx.objs.add(tx.recs[0].node)
 	} else {
-		for i := range tx.recs {
-			objs.add(tx.recs[i].node)
-		}
+		tx.frame()
 	}
-	r.dec.nodes = objs.buf
-	for i, n := range objs.buf {
-		b = r.appendObjectRef(b, n, i == len(objs.buf)-1, i, &objs)
+	for i, n := range tx.objs.buf {
+		b = r.appendObjectRef(b, n, i == len(tx.objs.buf)-1, i, &tx.objs)
 	}
 	if flags&flagMulti == 0 {
 		return append(b, tx.ops[tx.recs[0].start:tx.recs[0].end]...)
 	}
-	b = appendUvarint(b, uint64(len(tx.recs)))
-	for i := range tx.recs {
-		rec := &tx.recs[i]
-		head := uint64(objs.find(rec.node)) << 1
-		if rec.dots != 1 {
-			head |= 1
-		}
-		b = appendUvarint(b, head)
-		if rec.dots != 1 {
-			b = appendUvarint(b, uint64(rec.dots))
-		}
-		b = appendUvarint(b, uint64(rec.end-rec.start))
-		b = append(b, tx.ops[rec.start:rec.end]...)
-	}
-	return b
+	b = slices.Grow(appendUvarint(b, uint64(tx.framed)), len(tx.frames))
+	return append(b, tx.frames...)
 }
 
 // objectTable numbers the objects of a message in order of first use, parents of implicit ones before them.
@@ -349,6 +387,8 @@ type objectTable struct {
 	buf []*Node
 	at  map[*Node]int
 }
+
+func (t *objectTable) reset() { t.buf, t.at = t.buf[:0], nil }
 
 func (t *objectTable) find(n *Node) int {
 	if t.at != nil {
@@ -410,6 +450,8 @@ func (r *Runtime) appendObjectRef(b []byte, n *Node, last bool, i int, t *object
 const (
 	slabSize  = 32 << 10
 	firstSlab = 1 << 10
+	// keptBuffer bounds the buffers of one transaction that are kept for the next.
+	keptBuffer = 64 << 10
 )
 
 // intoSlab copies a message into memory that is never written again. Small messages share blocks, so that an edit does

@@ -19,12 +19,26 @@ func (m *message) parse(data []byte, lim *Limits) error {
 	if err != nil {
 		return err
 	}
-	m.data = data
+	m.data, m.reps = data, m.reps[:0]
 	return m.parseContent(content, lim)
 }
 
+// parseOwn is parse without a look at the operations, for a message that was made here.
+func (m *message) parseOwn(data []byte) {
+	content, _, _ := cutBstr(data)
+	m.data, m.reps = data, m.reps[:0]
+	rd := Reader{buf: content, off: 2, format: "message"}
+	m.flags = content[1]
+	m.parseHeader(&rd, &anyMessage)
+	at := rd.off
+	m.parseObjects(&rd, &anyMessage)
+	m.objBytes, m.opBytes, m.opsAt = content[at:rd.off], content[rd.off:], rd.off
+	if rd.err != nil {
+		panic(rd.err)
+	}
+}
+
 func (m *message) parseContent(content []byte, lim *Limits) error {
-	m.content = content
 	rd := Reader{buf: content, format: "message"}
 	if v := rd.Byte("format"); v != formatMessage && rd.err == nil {
 		rd.Fail("format", ErrVersion)
@@ -195,7 +209,7 @@ func readFrame(rd *Reader) opFrame {
 		}
 	}
 	size := rd.Count("operation length", 1)
-	f.at = rd.off
+	f.at = rd.base + rd.off
 	f.payload = rd.Take("operation", size)
 	return f
 }
@@ -206,7 +220,7 @@ func (m *message) frames(yield func(f *opFrame) bool) {
 		yield(&opFrame{len(m.objects) - 1, m.count, m.opBytes, m.opsAt})
 		return
 	}
-	rd := Reader{buf: m.content, off: m.opsAt, format: "message"}
+	rd := Reader{buf: m.opBytes, base: m.opsAt, format: "message"}
 	var f opFrame
 	for range rd.Count("operations", 2) {
 		if f = readFrame(&rd); !yield(&f) {
@@ -217,8 +231,9 @@ func (m *message) frames(yield func(f *opFrame) bool) {
 
 func (m *message) parseObjects(rd *Reader, lim *Limits) {
 	m.objects = m.objects[:0]
+	start := rd.off
 	for more := true; more && rd.err == nil; {
-		place := objectPlace{at: uint32(rd.off)}
+		place := objectPlace{at: uint32(rd.off - start)}
 		o, next := readObject(rd)
 		more = next
 		switch o.class {
@@ -279,7 +294,7 @@ func readObject(rd *Reader) (o objectRef, more bool) {
 
 // object returns entry i of the object table of a message that was parsed.
 func (m *message) object(i int) objectRef {
-	o, _ := readObject(&Reader{buf: m.content, off: int(m.objects[i].at), format: "message"})
+	o, _ := readObject(&Reader{buf: m.objBytes, off: int(m.objects[i].at), format: "message"})
 	return o
 }
 

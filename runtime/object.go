@@ -92,6 +92,21 @@ type Op struct {
 	node    *Node
 }
 
+// reset makes o an operation from elsewhere, but for what its Reader reads: field by field, since putting it together and
+// copying it would cost as much as a short operation itself.
+func (o *Op) reset(n *Node, d LocalDot, dots int, lamport uint64) {
+	o.Dot.Rep, o.Dot.Seq, o.Dots, o.Lamport, o.Local = d.Rep, d.Seq, dots, lamport, false
+	if o.node != n {
+		o.node = n
+	}
+	if o.format != formatOperation {
+		o.format = formatOperation
+	}
+	o.own = true
+}
+
+const formatOperation = "operation"
+
 // Node returns the object's place in the document.
 func (o *Op) Node() *Node { return o.node }
 

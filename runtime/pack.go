@@ -78,6 +78,7 @@ func (p *Packer) Append(dst, message []byte) ([]byte, error) {
 	p.deps = p.deps[:0]
 	if m.flags&flagTable != 0 {
 		dst = p.dependencies(dst, m, sender)
+		p.log.locate(p.deps)
 		lamport = p.log.timestamp(p.deps, lamport)
 		dst = appendUvarint(dst, uint64(len(m.table)-m.deps))
 		for i := m.deps; i < len(m.table); i++ {
@@ -179,7 +180,7 @@ func (p *Packer) list(dst []byte, table []repBound) []byte {
 	dst = appendUvarint(dst, uint64(len(table)))
 	for i := range table {
 		dst = p.entry(dst, &table[i])
-		p.deps = append(p.deps, dependency{p.ids[table[i].id], table[i].end})
+		p.deps = append(p.deps, dependency{sender: p.ids[table[i].id], end: table[i].end})
 	}
 	return dst
 }
@@ -218,7 +219,7 @@ func (p *Packer) byPlace(dst []byte, table []repBound, sender uint32) ([]byte, b
 		}
 	}
 	for i := range table {
-		p.deps = append(p.deps, dependency{p.ids[table[i].id], table[i].end})
+		p.deps = append(p.deps, dependency{sender: p.ids[table[i].id], end: table[i].end})
 	}
 	return dst, true
 }

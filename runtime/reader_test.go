@@ -177,3 +177,44 @@ func TestDeletionRunsAfter(t *testing.T) {
 		}
 	})
 }
+
+// A transaction that deletes more than the record holds takes no more memory than the record; what it forgets raises the
+// floor, but only if the transaction is kept.
+func TestLargeTransactionsSpillDeletions(t *testing.T) {
+	for _, most := range []int{-1, 100, 1000} {
+		r := &Runtime{}
+		n := &Node{}
+		r.deletions.init(most)
+		const ops = 50_000
+		del := func() {
+			for i := range uint64(ops) {
+				r.noteDeletion(n, LocalDot{Rep(i % 2), i}, LocalDot{0, 3 * i}, 1)
+			}
+		}
+		del()
+		if c := cap(r.deletions.open); c > 4*max(most, leastSpill) {
+			t.Errorf("record of %d: room for %d runs", most, c)
+		}
+		r.deletions.discard()
+		r.deletions.keep(r)
+		if len(r.deletions.floor) != 0 {
+			t.Errorf("record of %d: what was undone is forgotten", most)
+		}
+		del()
+		r.deletions.keep(r)
+		floor := r.deletions.floor
+		got := 0
+		for _, d := range r.deletions.since(floor).byNode[n] {
+			got += int(d.n)
+		}
+		want := 0
+		for i := range uint64(ops) {
+			if i >= floor[i%2] {
+				want++
+			}
+		}
+		if got != want || want < most/2 {
+			t.Errorf("record of %d: %d deletions above the floor, want %d", most, got, want)
+		}
+	}
+}

@@ -28,7 +28,6 @@ type decoder struct {
 	msg     *message // see message
 	scratch []byte
 	nodes   []*Node
-	reps    []Rep
 	ends    []uint64
 	// The object table of the last message, when it was a single root: most messages have the same.
 	lastObj  []byte
@@ -168,6 +167,10 @@ func (r *Runtime) receiveMessage(data []byte, origin any, res *Result) error {
 	if err := m.parse(data, &r.limits); err != nil {
 		return err
 	}
+	return r.receiveParsed(m, origin, res)
+}
+
+func (r *Runtime) receiveParsed(m *message, origin any, res *Result) error {
 	if err := r.checkDocument(m.document); err != nil {
 		return err
 	}
@@ -211,12 +214,15 @@ const (
 func (r *Runtime) integrate(m *message, origin any, woken *waitingMessage) (outcome, vclock.Dot, error) {
 	var none vclock.Dot
 	first := vclock.Dot{Replica: m.sender, Seq: m.start}
-	rep, seen := r.repOf[m.sender]
+	if len(m.reps) == 0 {
+		r.lookUp(m)
+	}
+	rep := m.reps[0]
 	var have uint64
-	if seen {
+	if rep != noRep {
 		have = r.next[rep]
 		if m.end() <= have {
-			if kept, ok := r.history.find(r, rep, m.start); ok && !bytes.Equal(kept, m.data) {
+			if kept, ok := r.history.find(r, rep, m.start); ok && !bytes.Equal(kept, m.bytes()) {
 				if err := r.meetSelf(rep); err != nil {
 					return messageRefused, none, err
 				}
@@ -242,7 +248,7 @@ func (r *Runtime) integrate(m *message, origin any, woken *waitingMessage) (outc
 	}
 	if lacks, waits := r.lacks(m, have); woken == nil && len(r.waiting.byDot) > 0 {
 		switch w := r.waiting.byDot[first]; {
-		case w != nil && bytes.Equal(w.data, m.data) && waits:
+		case w != nil && bytes.Equal(w.data, m.bytes()) && waits:
 			return messageWaitsAlready, none, nil
 		case w != nil && waits:
 			return messageRefused, none, &EquivocationError{Dot: first, Reason: "another transaction with this dot is waiting", Waiting: true}
@@ -253,16 +259,17 @@ func (r *Runtime) integrate(m *message, origin any, woken *waitingMessage) (outc
 	} else if waits {
 		return messageWaits, lacks, nil
 	}
-	if !seen {
+	if rep == noRep {
 		if n := r.writers; n >= r.limits.Replicas {
 			return messageRefused, none, &LimitError{"Replicas", uint64(n) + 1, uint64(r.limits.Replicas)}
 		}
 		rep = r.rep(m.sender)
+		m.reps[0] = rep
 	}
 	if m.lamport > r.lamport+1 {
 		return messageRefused, none, r.blame(rep, woken, first, &ClockJumpError{first, m.lamport, r.lamport + 1})
 	}
-	if err := r.apply(m, rep, origin); err != nil {
+	if err := r.apply(m, origin); err != nil {
 		return messageRefused, none, err
 	}
 	return messageApplied, none, nil
@@ -310,7 +317,7 @@ func (r *Runtime) report(p Problem) {
 }
 
 func (r *Runtime) letWait(m *message, origin any, lacks vclock.Dot, res *Result) error {
-	if err := r.waiting.admit(len(m.data), origin, &r.limits); err != nil {
+	if err := r.waiting.admit(len(m.bytes()), origin, &r.limits); err != nil {
 		return err
 	}
 	w := &waitingMessage{data: bytes.Clone(m.data), origin: origin, first: vclock.Dot{Replica: m.sender, Seq: m.start}, end: m.end()}
@@ -383,23 +390,28 @@ func (r *Runtime) takeReady(ready []*waitingMessage, id uuid.UUID) []*waitingMes
 }
 
 // apply integrates a message whose dependencies are covered: all of it, or on a fault nothing.
-func (r *Runtime) apply(m *message, rep Rep, origin any) (err error) {
+func (r *Runtime) apply(m *message, origin any) (err error) {
 	done := false
 	defer func() {
 		if done {
 			return
 		}
 		v := recover()
+		if r.tx.committing {
+			err = r.commitFailed(v)
+			return
+		}
 		r.rollback()
 		if v != nil {
 			err = &PanicError{"applying a message", v}
 		}
 	}()
-	reps, ends := append(r.dec.reps[:0], rep), append(r.dec.ends[:0], m.end())
+	reps, ends := m.reps, append(r.dec.ends[:0], m.end())
+	rep := reps[0]
 	for i := range m.table {
-		reps, ends = append(reps, r.rep(m.table[i].id)), append(ends, m.table[i].end)
+		ends = append(ends, m.table[i].end)
 	}
-	r.dec.reps, r.dec.ends = reps, ends
+	r.dec.ends = ends
 	if err := r.applyOps(m, reps, ends); errors.Is(err, ErrLimit) {
 		return err
 	} else if err != nil {
@@ -409,15 +421,44 @@ func (r *Runtime) apply(m *message, rep Rep, origin any) (err error) {
 		r.setDocument(m.document)
 	}
 	r.advance(rep, m.end(), m.lamport+m.count-1, reps[1:1+m.deps], ends[1:1+m.deps])
-	data := m.data
+	var data []byte
 	if r.events.updates.any() {
-		content, _, _ := cutBstr(m.data)
-		data = r.intoSlab(content)
+		data = r.intoSlab(r.content(m))
 	}
 	r.history.settle(r)
 	r.history.add(r, rep, &keptMessage{m.start, m.end(), m.lamport, m.flags, m.objBytes, m.opBytes, m.data, m})
+	c := r.newCommit(origin, false, false)
+	r.commitTouched(c)
 	done = true
-	return r.finish(&Update{Data: data, Kind: MessageUpdate, Origin: origin, Sender: m.sender, Start: m.start, End: m.end()})
+	if data != nil || len(c.posts) > 0 || len(r.problems) > 0 {
+		r.events.push(r, &Update{Data: data, Kind: MessageUpdate, Origin: origin, Sender: m.sender, Start: m.start, End: m.end()}, c.posts)
+		c.posts = nil
+	}
+	return nil
+}
+
+// content returns the content of a message, until the next call.
+func (r *Runtime) content(m *message) []byte {
+	if m.data == nil {
+		r.dec.scratch = m.appendContent(r.dec.scratch[:0])
+		return r.dec.scratch
+	}
+	content, _, _ := cutBstr(m.data)
+	return content
+}
+
+// lookUp finds the replicas of a message.
+func (r *Runtime) lookUp(m *message) {
+	find := func(id uuid.UUID) Rep {
+		if rep, ok := r.repOf[id]; ok {
+			return rep
+		}
+		return noRep
+	}
+	m.reps = append(m.reps[:0], find(m.sender))
+	for i := range m.table {
+		m.reps = append(m.reps, find(m.table[i].id))
+	}
 }
 
 // meetSelf takes a new replica ID if rep is the own one: a message of it that was not written here shows that another
@@ -506,8 +547,9 @@ func (r *Runtime) applyOp(m *message, f *opFrame, n *Node, seq uint64, reps []Re
 		return nil
 	}
 	op := &r.tx.op
-	*op = Op{Dot: dot, Dots: int(f.dots), Lamport: m.lamport + seq - m.start, node: n}
-	op.Reader = Reader{buf: f.payload, base: f.at, format: "operation", reps: reps, ends: ends, self: seq, own: true}
+	op.reset(n, dot, int(f.dots), m.lamport+seq-m.start)
+	op.buf, op.off, op.base, op.err = f.payload, 0, f.at, nil
+	op.reps, op.ends, op.self = reps, ends, seq
 	err := n.obj.Apply(op)
 	switch {
 	case err == nil:

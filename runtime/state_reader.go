@@ -70,6 +70,20 @@ func (r *StateReader) DeletedRuns(d LocalDot, n uint64, yield func(d LocalDot, n
 	}
 }
 
+// GoneRuns yields the dots that the other side says it has deleted inside of the base, as runs, whether there were entries
+// here or not. It returns false if it says what is alive instead: then DeletedRuns tells, of what is here.
+func (r *StateReader) GoneRuns(yield func(d LocalDot, n uint64)) bool {
+	if r.live {
+		return false
+	}
+	for _, x := range r.list {
+		if base := r.Base(x.dot.Rep); x.dot.Seq < base {
+			yield(x.dot, min(x.n, base-x.dot.Seq))
+		}
+	}
+	return true
+}
+
 // Base returns the end of the base for a replica: dots below it are not listed in the payload.
 func (r *StateReader) Base(rep Rep) uint64 {
 	if int(rep) < len(r.base) {
@@ -150,15 +164,17 @@ func (r *StateReader) readLive() {
 
 // readDeletions reads the deletions of a delta; they go to this runtime's own record too.
 func (r *StateReader) readDeletions() {
-	k := r.Count("deletions", 4)
+	k := r.Count("deletions", 1)
+	r.list = make([]dotRun, 0, k)
+	var c deletionCoder
 	for range k {
 		var d deletion
-		if d.read(r); r.err != nil {
+		if c.read(r, &d); r.err != nil {
 			return
 		}
 		r.list = append(r.list, d.targets())
 		d.node = r.node
-		r.node.rt.deletions.open = append(r.node.rt.deletions.open, d)
+		r.node.rt.deletions.note(d)
 	}
 	r.sortList()
 }

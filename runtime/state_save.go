@@ -205,6 +205,16 @@ type saver struct {
 
 	out    []byte
 	before []byte // memory for what stands before a section
+
+	// Of a delta that lists deletions: the objects that were looked at, with what the delta says of them; nil: nothing.
+	sections map[*Node]*deltaSection
+	scratch  []byte
+}
+
+// deltaSection is what a delta says of an object: its section, unless only of objects below it.
+type deltaSection struct {
+	bytes []byte
+	reps  []Rep
 }
 
 func (r *Runtime) newSaver(base []uint64) *saver {
@@ -221,6 +231,7 @@ func (r *Runtime) newSaver(base []uint64) *saver {
 	s.w = r.newStateWriter(base, r.next)
 	if base != nil {
 		s.delta = r.deletions.since(base)
+		s.sections = make(map[*Node]*deltaSection)
 	}
 	return s
 }
@@ -341,6 +352,9 @@ func (s *saver) nodes() []*Node {
 
 // wanted reports whether an object, or one below it, has something to write.
 func (s *saver) wanted(n *Node) bool {
+	if s.delta != nil && !s.delta.live {
+		return s.changed(n) != nil
+	}
 	if n.obj != nil && n.opaque() == nil && !n.obj.Empty() || s.lost(n) {
 		return true
 	}
@@ -350,6 +364,27 @@ func (s *saver) wanted(n *Node) bool {
 		}
 	}
 	return false
+}
+
+// changed is wanted for a delta that lists deletions: objects that nothing has happened to are not in it.
+func (s *saver) changed(n *Node) *deltaSection {
+	if c, ok := s.sections[n]; ok {
+		return c
+	}
+	var c *deltaSection
+	if n.obj != nil && n.opaque() == nil || s.lost(n) {
+		s.scratch = s.w.section(s.scratch[:0], n, s.delta)
+		if len(s.scratch) > 1 || s.lost(n) { // more than "no deletions"
+			c = &deltaSection{slices.Clone(s.scratch), slices.Clone(s.w.reps)}
+		}
+	}
+	for _, k := range n.kids() {
+		if s.changed(k) != nil && c == nil {
+			c = &deltaSection{}
+		}
+	}
+	s.sections[n] = c
+	return c
 }
 
 // lost reports whether a delta says by name what n has lost. Of opaque objects it does so if nothing else is known of
@@ -365,11 +400,15 @@ func (s *saver) object(out []byte, n *Node, i int) []byte {
 	at := len(out)
 	stub := (n.obj == nil || n.opaque() != nil) && !s.lost(n)
 	s.w.reset()
-	if !stub && (s.delta != nil || !n.obj.Empty()) {
+	reps := s.w.reps
+	switch {
+	case s.delta != nil && !s.delta.live:
+		c := s.changed(n)
+		stub, reps = c.bytes == nil, c.reps
+		out = append(out, c.bytes...)
+	case !stub && (s.delta != nil || !n.obj.Empty()):
 		out = s.w.section(out, n, s.delta)
-		if s.delta != nil && !s.delta.live && len(s.delta.byNode[n]) == 0 && len(out) == at+1 {
-			stub, out = true, out[:at] // nothing changed: only "no deletions"
-		}
+		reps = s.w.reps
 	}
 	s.out = s.before[:0]
 	tag := uint64(n.class) | uint64(kind)<<3
@@ -389,7 +428,7 @@ func (s *saver) object(out []byte, n *Node, i int) []byte {
 		s.key(n.key)
 	}
 	if !stub {
-		s.sizeAndTable(len(out)-at, s.w.reps)
+		s.sizeAndTable(len(out)-at, reps)
 	}
 	s.before = s.out
 	return slices.Insert(out, at, s.before...)

@@ -115,8 +115,9 @@ func (w *StateWriter) deletions(n *Node, d *deltaInfo) {
 		return
 	}
 	w.Uvarint(uint64(len(d.byNode[n])))
-	for _, del := range d.byNode[n] {
-		del.write(w)
+	var c deletionCoder
+	for i := range d.byNode[n] {
+		c.write(w, &d.byNode[n][i])
 	}
 }
 

@@ -90,9 +90,22 @@ func (l *streamLog) predict(sender uint32, from, s uint64) []uint64 {
 type dependency struct {
 	sender uint32
 	end    uint64
+	place  uint64 // of the entry that it names, noPlace if the log has none; see locate
 }
 
-// add appends a message.
+// locate finds the entries that the dependencies of the next message name.
+func (l *streamLog) locate(deps []dependency) {
+	for i := range deps {
+		d := &deps[i]
+		place, ok := l.find(d.sender, d.end)
+		if !ok {
+			place = noPlace
+		}
+		d.place = place
+	}
+}
+
+// add appends a message. Its dependencies are located.
 func (l *streamLog) add(sender uint32, end, lamport uint64, deps []dependency) {
 	n := l.size()
 	for int(sender) >= len(l.last) {
@@ -115,10 +128,10 @@ func (l *streamLog) add(sender uint32, end, lamport uint64, deps []dependency) {
 		}
 	}
 	for _, d := range deps {
-		if place, ok := l.find(d.sender, d.end); ok {
-			seen = max(seen, place+1)
-			if o := &l.at(place).over; *o == 0 {
-				*o = uint32(n - place)
+		if d.place != noPlace {
+			seen = max(seen, d.place+1)
+			if o := &l.at(d.place).over; *o == 0 {
+				*o = uint32(n - d.place)
 			}
 		}
 	}
@@ -146,11 +159,11 @@ func (l *streamLog) knownBy(sender uint32) uint64 {
 	return l.first
 }
 
-// timestamp returns the timestamp that a message with these dependencies has most likely, if it would be at least own.
+// timestamp returns the timestamp that a message with these dependencies, which are located, has most likely, if it would be at least own.
 func (l *streamLog) timestamp(deps []dependency, own uint64) uint64 {
 	for _, d := range deps {
-		if place, ok := l.find(d.sender, d.end); ok {
-			own = max(own, l.at(place).lamport)
+		if d.place != noPlace {
+			own = max(own, l.at(d.place).lamport)
 		}
 	}
 	return own

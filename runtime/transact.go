@@ -343,6 +343,9 @@ func (r *Runtime) resetTx() {
 		r.touched, r.journal, r.tx.recs = nil, nil, nil
 	}
 	r.touched, r.journal, r.tx.recs = r.touched[:0], r.journal[:0], r.tx.recs[:0]
+	if r.tx.framed > 0 {
+		r.tx.endFrames()
+	}
 }
 
 // commitTouched ends the transaction for every object that changed; c collects the events that they queue. Whoever calls

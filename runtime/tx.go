@@ -1,5 +1,7 @@
 package runtime
 
+import "slices"
+
 // Tx is the right to read, and inside Transact to write, one document. It is passed by value, costs no allocation and
 // must not be kept: after the function it was handed to has returned, plain reads panic with ErrTxEnded and everything
 // else returns it.
@@ -110,7 +112,13 @@ func (w *OpWriter) Commit(n int) {
 	w.rt.touch(w.node)
 	k := len(tx.recs)
 	if k == cap(tx.recs) {
-		tx.recs = append(tx.recs, opRecord{})
+		if k < frameAt {
+			tx.recs = slices.Grow(tx.recs, k+1)
+		} else {
+			tx.frame()
+			tx.ops = tx.ops[:copy(tx.ops, tx.ops[tx.sealed:])]
+			tx.recs, k, w.start = tx.recs[:0], 0, 0
+		}
 	}
 	tx.recs = tx.recs[:k+1]
 	rec := &tx.recs[k]
@@ -170,6 +178,12 @@ type txState struct {
 	w      OpWriter
 	op     Op
 
+	// Of a message of several operations: those that are encoded already, and the objects that they are of. A large
+	// transaction does not keep a record of each operation until its end.
+	frames []byte
+	framed int
+	objs   objectTable
+
 	// Table of the message: the sender, the dependencies, then other replicas in the order in which operations named
 	// them. ends[i] is 1 + the greatest dot named.
 	reps   []Rep
@@ -181,6 +195,43 @@ type txState struct {
 
 	committing bool // in commitTouched
 }
+
+// frameAt is the number of records from which on operations are encoded before the transaction ends.
+const frameAt = 1 << 10
+
+// frame encodes the recorded operations.
+func (t *txState) frame() {
+	if t.framed == 0 {
+		t.objs.reset()
+	}
+	for i := range t.recs {
+		rec := &t.recs[i]
+		t.objs.add(rec.node)
+		head := uint64(t.objs.find(rec.node)) << 1
+		if rec.dots != 1 {
+			head |= 1
+		}
+		t.frames = appendUvarint(t.frames, head)
+		if rec.dots != 1 {
+			t.frames = appendUvarint(t.frames, uint64(rec.dots))
+		}
+		t.frames = appendUvarint(t.frames, uint64(rec.end-rec.start))
+		t.frames = append(t.frames, t.ops[rec.start:rec.end]...)
+	}
+	t.framed += len(t.recs)
+}
+
+// endFrames forgets what frame and a message of several operations left behind.
+func (t *txState) endFrames() {
+	t.framed, t.frames = 0, t.frames[:0]
+	t.objs.reset()
+	if cap(t.frames)+cap(t.ops)+cap(t.objs.buf) > keptBuffer {
+		t.frames, t.ops, t.objs.buf = nil, nil, nil
+	}
+}
+
+// single reports whether there is exactly one operation.
+func (t *txState) single() bool { return len(t.recs) == 1 && t.framed == 0 }
 
 // abandon drops what an operation left behind that was begun and not recorded.
 func (t *txState) abandon() {

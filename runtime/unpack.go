@@ -6,6 +6,7 @@ import (
 	"errors"
 	"hash/crc32"
 	"slices"
+	"sort"
 
 	"github.com/google/uuid"
 )
@@ -31,8 +32,10 @@ type Unpacker struct {
 	log        streamLog
 	follow     *Packer
 	seen       map[uuid.UUID]uint64
-	last       uint32     // sender of the last message
-	table      []repBound // reused, as those below
+	last       uint32 // sender of the last message
+	msg        message
+	numbered   []uint32 // of the replicas in msg.table, noSender for those of a followed stream; reused, as those below
+	objTable   uint32   // number of msg's object table
 	deps       []dependency
 	sorted     []uint64
 	sum        uint32 // checksum that the message must have
@@ -58,18 +61,30 @@ func (u *Unpacker) Follow(p *Packer) {
 // Next decodes the packed message that data begins with: the message, which the caller owns, and what follows it. After
 // an error the Unpacker must not be used any more, except after ErrLostPlace: then rest is good.
 func (u *Unpacker) Next(data []byte) (message, rest []byte, err error) {
-	u.rd = Reader{buf: data, format: "packed message"}
-	u.log.split = u.Split
-	u.summed, u.lost = false, false
-	message = u.message()
-	if u.rd.err != nil {
-		return nil, nil, u.rd.err
+	if rest, err = u.read(data); err != nil {
+		return nil, nil, err
 	}
-	rest = data[u.rd.off:]
+	message = u.msg.encode()
 	if u.lost || u.summed && crc32.Checksum(message, castagnoli) != u.sum {
 		return nil, rest, ErrLostPlace
 	}
 	return message, rest, nil
+}
+
+// read reads the packed message that data begins with into u.msg, but for what parse finds in its objects and operations.
+func (u *Unpacker) read(data []byte) (rest []byte, err error) {
+	// Field by field: what is put together and copied costs as much as a short message.
+	u.rd.buf, u.rd.off = data, 0
+	if u.rd.format == "" {
+		u.rd.format = "packed message"
+	}
+	u.log.split = u.Split
+	u.summed, u.lost = false, false
+	u.message()
+	if u.rd.err != nil {
+		return nil, u.rd.err
+	}
+	return data[u.rd.off:], nil
 }
 
 // Last returns the sender of the last message and the end of its dots.
@@ -139,6 +154,7 @@ func (u *Unpacker) id() (n uint32, flag bool) {
 
 func (u *Unpacker) objectTable() []byte {
 	i := u.rd.Uvarint("object table")
+	u.objTable = uint32(i)
 	if i < uint64(len(u.objects)) {
 		return u.objects[i]
 	}
@@ -152,26 +168,29 @@ func (u *Unpacker) objectTable() []byte {
 	return t
 }
 
-// message rebuilds one message's bytes.
-func (u *Unpacker) message() []byte {
-	rd := &u.rd
+// message reads one message.
+func (u *Unpacker) message() {
+	rd, m := &u.rd, &u.msg
 	sender, explicit := u.id()
-	m := message{flags: rd.Byte("flags"), sender: u.ids[sender], count: 1}
+	m.flags = rd.Byte("flags")
+	m.data = nil
+	m.sender, m.count, m.wall, m.ext, m.deps = u.ids[sender], 1, 0, nil, 0
 	e := u.next[sender]
 	m.start = e.start
-	u.table, u.deps = u.table[:0], u.deps[:0]
+	m.table, u.numbered, u.deps = m.table[:0], u.numbered[:0], u.deps[:0]
 	lamport := e.lamport
 	if m.flags&flagTable != 0 {
 		u.dependencies(sender)
-		m.deps = len(u.table)
+		m.deps = len(m.table)
 		known := len(u.deps)
+		u.log.locate(u.deps)
 		lamport = u.log.timestamp(u.deps, lamport)
 		for range rd.Count("references", 1) {
 			if u.entry("references"); rd.err != nil {
 				break
 			}
 		}
-		m.table, u.deps = u.table, u.deps[:known]
+		u.deps = u.deps[:known]
 	}
 	if explicit {
 		if m.start = rd.Uvarint("start"); m.start == e.start {
@@ -187,6 +206,8 @@ func (u *Unpacker) message() []byte {
 	}
 	if m.flags&flagDocument != 0 {
 		copy(m.document[:], rd.Take("document", 16))
+	} else if m.document != uuid.Nil {
+		m.document = uuid.Nil
 	}
 	if m.flags&flagWall != 0 {
 		m.wall = rd.Uvarint("wall time")
@@ -197,11 +218,10 @@ func (u *Unpacker) message() []byte {
 	m.objBytes = u.objectTable()
 	m.opBytes = rd.Bytes("operations")
 	if rd.err != nil {
-		return nil
+		return
 	}
 	u.last, u.next[sender] = sender, expected{m.end(), m.lamport + m.count}
 	u.log.add(sender, m.end(), m.lamport+m.count, u.deps)
-	return m.encode()
 }
 
 // entry reads what Packer.entry wrote.
@@ -215,8 +235,8 @@ func (u *Unpacker) entry(field string) {
 			end = v
 		}
 	}
-	u.table = append(u.table, repBound{id: u.ids[n], end: end})
-	u.deps = append(u.deps, dependency{n, end})
+	u.bound(n, end)
+	u.deps = append(u.deps, dependency{sender: n, end: end})
 }
 
 // dependencies reads what Packer.dependencies wrote.
@@ -241,7 +261,21 @@ func (u *Unpacker) dependencies(sender uint32) {
 	default:
 		u.places(sender, head-depsPlace)
 	}
-	slices.SortFunc(u.table, func(a, b repBound) int { return bytes.Compare(a.id[:], b.id[:]) })
+	if len(u.msg.table) > 1 {
+		sort.Sort((*byReplica)(u))
+	}
+}
+
+// byReplica sorts the table of an Unpacker's message.
+type byReplica Unpacker
+
+func (u *byReplica) Len() int { return len(u.msg.table) }
+func (u *byReplica) Less(i, j int) bool {
+	return bytes.Compare(u.msg.table[i].id[:], u.msg.table[j].id[:]) < 0
+}
+func (u *byReplica) Swap(i, j int) {
+	u.msg.table[i], u.msg.table[j] = u.msg.table[j], u.msg.table[i]
+	u.numbered[i], u.numbered[j] = u.numbered[j], u.numbered[i]
 }
 
 // places reads dependencies by a place in this stream.
@@ -281,9 +315,15 @@ func (u *Unpacker) places(sender uint32, head uint64) {
 	}
 }
 
+// bound appends an entry to the table.
+func (u *Unpacker) bound(number uint32, end uint64) {
+	u.msg.table = append(u.msg.table, repBound{u.ids[number], end})
+	u.numbered = append(u.numbered, number)
+}
+
 func (u *Unpacker) predicted(e *streamEntry) {
-	u.table = append(u.table, repBound{id: u.ids[e.sender], end: e.end})
-	u.deps = append(u.deps, dependency{e.sender, e.end})
+	u.bound(e.sender, e.end)
+	u.deps = append(u.deps, dependency{sender: e.sender, end: e.end})
 }
 
 // ahead reads the place in the followed stream that a message had seen, and returns that and the one that the sender's
@@ -332,6 +372,7 @@ func (u *Unpacker) followed(sender uint32) {
 	}
 	for _, place := range l.predict(n, from, s) {
 		e := l.at(place)
-		u.table = append(u.table, repBound{id: u.follow.senders[e.sender], end: e.end})
+		u.msg.table = append(u.msg.table, repBound{id: u.follow.senders[e.sender], end: e.end})
+		u.numbered = append(u.numbered, noSender)
 	}
 }

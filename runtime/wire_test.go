@@ -487,10 +487,19 @@ func (c *cursor) dumpDeletions(live bool) {
 		return
 	}
 	for range c.uvarint("    deletion runs") {
-		c.uvarint("      4 * deleter + shape:")
-		c.uvarint("      target replica")
-		c.uvarint("      deleter seq")
+		from := c.off
+		switch head := c.uvarint(""); head & 3 {
+		case 0:
+			c.note(from, "      form 0: of the dot before; deleter - end of the run before: zigzag code %d", head>>2)
+			continue
+		case 1:
+			c.note(from, "      form 1; deleter - end of the run before: zigzag code %d", head>>2)
+		default:
+			c.note(from, "      form %d, deleter's replica %d", head&3, head>>2)
+			c.uvarint("      target replica")
+			c.uvarint("      deleter seq")
+		}
 		c.varint("      deleter - target:")
-		c.uvarint("      length - 1:")
+		c.uvarint("      3 * (length - 1) + shape:")
 	}
 }

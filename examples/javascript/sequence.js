@@ -1,4 +1,4 @@
-// The states and deltas of sequences with content (format-types.md, 6.8.1 and 6.8.2). Both become a list, in list order, of
+// The states and deltas of sequences with content (format-types.md, 6.8.1 and 6.8.2). Both become a list, in their order, of
 // elements {id, seq, char, visible, parent, side}; parent is a dot, undefined for the start; hidden elements have no char.
 import { FormatError, decodeText, unzigzag } from "./bytes.js";
 
@@ -197,36 +197,53 @@ class Machine {
   }
 }
 
-// readDelta reads a delta.
-export function readDelta(r, ids) {
+// readDelta reads a delta; base tells how many dots of a replica lie inside of its base.
+export function readDelta(r, ids, base) {
   const runs = header(r);
   if (runs === 0) return [];
   const table = readTable(r, ids);
-  const replica = () => {
-    const i = table.length === 1 ? 0 : r.uvarint();
+  const replica = (i) => {
     if (i >= table.length) throw new FormatError("number of a replica");
     return i;
   };
-  const ends = table.map(() => 0);
+  const stated = table.map(() => 0);
   const elements = [];
-  for (let i = 0; i < runs; i++) {
-    const v = r.uvarint();
-    const own = replica();
-    const seq = ends[own] + r.varint();
-    let parent;
-    if (!(v & 4)) {
-      const p = replica();
-      parent = { id: table[p], seq: p === own ? seq - 1 - r.uvarint() : ends[p] + r.varint() };
+  for (let left = runs; left > 0; ) {
+    const own = table.length === 1 ? 0 : replica(r.uvarint());
+    const count = r.uvarint() || left;
+    if (count > left) throw new FormatError("runs of a group");
+    left -= count;
+    const id = table[own];
+    let end = base(id);
+    let before; // the run before: its first and its last element
+    for (let i = 0; i < count; i++) {
+      const head = r.uvarint();
+      const place = head & 3;
+      if (place === 1 && !before) throw new FormatError("no run before");
+      let gap = place === 1 ? before.length : 0;
+      if (head & 8) gap = r.uvarint();
+      const seq = end + gap;
+      let parent;
+      let side = "right";
+      if (place === 0) parent = before ? before.last : { id, seq: end - 1 };
+      if (place === 1) [parent, side] = [before.first, "left"];
+      if (place === 2) {
+        const v = r.uvarint();
+        const p = replica(table.length === 1 ? 0 : Math.floor(v / 2));
+        if (v % 2 === 1) side = "left";
+        parent = { id: table[p], seq: p === own ? seq - 1 - r.uvarint() : (stated[p] += r.varint()) };
+      }
+      const length = Math.floor(head / 16) + 1;
+      const from = elements.length;
+      for (let n = 0; n < length; n++) {
+        const e = { id, seq: seq + n, visible: !(head & 4), parent, side };
+        elements.push(e);
+        parent = e;
+        side = "right";
+      }
+      before = { first: elements[from], last: parent, length };
+      end = seq + length;
     }
-    let side = v & 2 ? "left" : "right";
-    const length = Math.floor(v / 8) + 1;
-    for (let n = 0; n < length; n++) {
-      const e = { id: table[own], seq: seq + n, visible: !(v & 1), parent, side };
-      elements.push(e);
-      parent = e;
-      side = "right";
-    }
-    ends[own] = seq + length;
   }
   return content(r, elements);
 }

@@ -1,5 +1,5 @@
 // Saved states and deltas (format.md, section 4).
-import { Reader, Unsupported, checkSum, decodeText } from "./bytes.js";
+import { FormatError, Reader, Unsupported, checkSum, decodeText, unzigzag } from "./bytes.js";
 import { kinds } from "./packing.js";
 import { decompress } from "./zstd.js";
 
@@ -145,21 +145,30 @@ export function openSection({ ids, bytes }, s) {
   const section = new Reader(bytes);
   const covered = (e) => e.seq < (s.clock.get(e.id) ?? 0);
   if (!s.delta) return { section, ids, delta: false, gone: covered };
-  const inBase = (e) => e.seq < (s.base.get(e.id) ?? 0);
+  const base = (id) => s.base.get(id) ?? 0;
+  const inBase = (e) => e.seq < base(e.id);
   const deletions = s.mode === 0;
   const runs = !section.left ? [] : deletions ? readDeletions(section, ids) : readLive(section, ids);
   const listed = (e) => runs.some((run) => run.id === e.id && e.seq >= run.from && e.seq < run.to);
-  return { section, ids, delta: true, gone: (e) => (inBase(e) ? listed(e) === deletions : covered(e)) };
+  return { section, ids, delta: true, base, gone: (e) => (inBase(e) ? listed(e) === deletions : covered(e)) };
 }
 
 function readDeletions(r, ids) {
+  let id;
+  let end = 0;
   return Array.from({ length: r.count() }, () => {
-    const shape = r.uvarint() % 4;
-    const id = ids[r.uvarint()];
-    const deleter = r.uvarint();
-    const target = deleter - r.varint();
-    const length = r.uvarint() + 1;
+    const head = r.uvarint();
+    const form = head % 4;
+    const v = Math.floor(head / 4);
+    let deleter = end + unzigzag(v);
+    if (form > 2 || (form < 2 && !id)) throw new FormatError("deletion");
+    if (form === 2) [id, deleter] = [ids[r.uvarint()], r.uvarint()];
+    const target = deleter - (form ? r.varint() : 1);
+    const extent = form ? r.uvarint() : 0;
+    const length = Math.floor(extent / 3) + 1;
+    const shape = extent % 3;
     const from = shape === 2 ? target - length + 1 : target;
+    end = deleter + (shape === 0 ? 1 : length);
     return { id, from, to: from + length };
   });
 }

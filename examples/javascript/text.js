@@ -147,9 +147,9 @@ export class Text {
   }
 
   // merge takes over a state or a delta; gone tells which elements that a delta does not list the other side has deleted.
-  merge(r, { ids, delta, gone }) {
-    const listed = !r.left ? [] : delta ? readDelta(r, ids) : readState(r, ids);
-    // Parents may come later in the list than their left children.
+  merge(r, { ids, delta, base, gone }) {
+    const listed = !r.left ? [] : delta ? readDelta(r, ids, base) : readState(r, ids);
+    // Parents may come later than their children.
     const byDot = new Map(listed.map((e) => [`${e.id} ${e.seq}`, e]));
     for (const e of listed) {
       const missing = [];

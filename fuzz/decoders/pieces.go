@@ -172,12 +172,17 @@ func sequenceDeltas(r *rand.Rand) (seeds [][]byte, _ func() reader) {
 	all := someSequences(r)
 	for _, s := range all {
 		for _, base := range []uint64{0, 2, 9} {
-			seeds = append(seeds, s.AppendDelta(nil, same, func(d sequence.ID) bool { return d.Seq >= base }))
+			seeds = append(seeds, s.AppendDelta([]byte{byte(base)}, same, func(uint32) uint64 { return base }))
 		}
 	}
 	return seeds, func() reader {
 		return func(input []byte) (outcome, error) {
-			st, err := sequence.DecodeDelta(input, known, elements)
+			if len(input) < 2 {
+				return refused, nil
+			}
+			base := uint64(input[0])
+			input = input[1:]
+			st, err := sequence.DecodeDelta(input, known, func(uint32) uint64 { return base }, elements)
 			if err != nil {
 				if !typedByField(err) {
 					return 0, err

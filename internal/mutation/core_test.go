@@ -82,7 +82,7 @@ var core = []mutant{
 
 	{
 		name: "no-causal-check", file: "runtime/receive.go",
-		find: "r.nextOf(e.id) < e.end {", put: "r.nextOf(e.id) < e.end && false {",
+		find: "rep == noRep || r.next[rep] < e.end {", put: "(rep == noRep || r.next[rep] < e.end) && false {",
 		breaks: "a message is applied before what it depends on",
 		pkg:    "runtime", test: "TestAnyOrderWithDuplicates",
 	},
@@ -230,7 +230,7 @@ var core = []mutant{
 	},
 	{
 		name: "equivocation-unchecked", file: "runtime/receive.go",
-		find: "ok && !bytes.Equal(kept, m.data) {", put: "ok && kept == nil {",
+		find: "ok && !bytes.Equal(kept, m.bytes()) {", put: "ok && kept == nil {",
 		breaks: "another message under a known dot passes for a duplicate",
 		pkg:    "runtime", test: "TestEquivocation",
 	},

@@ -244,10 +244,19 @@ func TestDecodeMemory(t *testing.T) {
 		}
 		copy(data, []byte{0xFF, 0xFF, 0x07, 1, 0}) // 65,535 spans
 		if rnd.IntN(2) == 0 {
+			copy(data, []byte{0xFF, 0xFF, 0x07, 1, 0, 0}) // or runs, of one group
+			for i := 6; i < len(data); i++ {
+				data[i] = byte(i%2) * 4 // visible and hidden in turn
+			}
+		}
+		if rnd.IntN(2) == 0 {
 			data[5], data[6] = data[5]&^3, data[6]&^3
 		}
 		for name, decode := range map[string]func([]byte, func(int) (uint32, bool), sequence.Limits) (*sequence.State, error){
-			"state": sequence.Decode, "delta": sequence.DecodeDelta,
+			"state": sequence.Decode,
+			"delta": func(data []byte, rep func(int) (uint32, bool), lim sequence.Limits) (*sequence.State, error) {
+				return sequence.DecodeDelta(data, rep, from(1), lim)
+			},
 		} {
 			if got := allocated(func() { _, _ = decode(data, known, sequence.Limits{}) }); got > len(data)*64+1<<16 {
 				t.Fatalf("%s: %d bytes for %d", name, got, len(data))

@@ -1,7 +1,6 @@
 package sequence
 
 import (
-	"cmp"
 	"encoding/binary"
 	"errors"
 	"slices"
@@ -9,146 +8,338 @@ import (
 
 // # The delta form (normative)
 //
-// A delta is the elements whose dots lie outside a base clock, in list order, as runs: parts of the canonical
-// spans of the state (see format.go), each with its origin stated.
+// A delta is the elements whose dots lie outside a base clock, by replica (in their order) and then seq. A run of it is a
+// longest run of elements with consecutive dots, each after the first the right child of the one before, all visible or
+// all hidden.
 //
-//	delta   = head [ table run... ] [ text ]
+//	delta   = head [ table group... ] [ text ]
 //	head    = uvarint: number of runs * 2 + (1 if the sequence has content). 0 runs end the delta.
-//	table   = as in a state, replicas numbered in the order of their first use by the runs, in each run first that
-//	          of its dot, then that of its parent
-//	run     = uvarint: (elements - 1) * 8 + (1 hidden) + (2 left child) + (4 the parent is the start of the list)
-//	          uvarint: number of the replica, unless the table has one entry
-//	          uvarint: zigzag code of seq - the end of that replica's last run before, or - 0
-//	          unless the parent is the start of the list:
-//	          uvarint: number of the parent's replica, unless the table has one entry
-//	          uvarint: if that is the replica, seq - the parent's seq - 1; else the zigzag code of the parent's
-//	          seq - the end of the last run of its replica before, or - 0
+//	table   = as in a state, replicas numbered in the order of their first use by groups and parents
+//	group   = uvarint: number of the replica, unless the table has one entry
+//	          uvarint: its runs, 0 if no other group follows; then these
+//	run     = uvarint: (elements - 1) * 16 + (8 if a gap is stated) + (4 hidden) + place of the first element
+//	          if so, uvarint: gap between the first dot and the end of the run before in the group, at first of the base;
+//	          not stated, it is 0, but with place 1 the length of the run before
+//	          with place 2 its parent: uvarint: number of the replica, unless the table has one entry, * 2 + (1 if it is
+//	          a left child); uvarint: if that is the group's, seq - the parent's - 1; else the zigzag code of the
+//	          parent's seq - that of the parent of this replica that was stated before, or - 0
 //	text    = the UTF-8 of the visible elements to the end of the input, only with content
+//
+//	place 0  right child of the dot before the gap
+//	place 1  left child of the first element of the run before in the group; there is one
+//	place 2  child of the parent that is stated
+//	place 3  right child of the start of the list
+//
+// A place stands for what no place before it says.
 
-// deltaState is what a decoded delta has beside a state: origins by dot.
+const (
+	placeAfter = iota
+	placeBefore
+	placeParent
+	placeStart
+
+	runHidden = 4
+	runGap    = 8
+	runLength = 4 // shift
+)
+
+// deltaState is what a decoded delta has beside a state. The parent of a run's first element is span.parent, a place in the
+// delta; if that is root, it is origins[span.lorig], or if that is root too, the start of the list.
 type deltaState struct {
-	origins []Origin
-	sorted  []int32 // spans by dot
+	origins []ID
+	groups  []deltaGroup
+	byRep   map[uint32]int // place in groups; nil while they are few
 }
 
-// deltaRun is a run of a delta as it is written.
-type deltaRun struct {
+// deltaGroup is the spans [from, to) of one replica, by seq.
+type deltaGroup struct {
+	rep      uint32
+	from, to int
+}
+
+// fewGroups is up to where groups are searched one by one.
+const fewGroups = 8
+
+// part is a part of a span outside of a base, with its dots.
+type part struct {
 	id     ID
+	lid    LID
 	n      uint32
-	origin Origin
+	parent LID // of the first element; root: the start
+	left   bool
 	hidden bool
+	off    uint32 // content
+	bytes  uint32
 }
 
-// AppendDelta appends the elements outside a base clock, to be merged by whoever has those inside: outside must
-// hold a suffix of each replica's dots. rep is as for AppendState. Cost: O(spans).
-func (s *Sequence) AppendDelta(dst []byte, rep func(uint32) int, outside func(ID) bool) []byte {
-	runs, text := s.deltaRuns(outside)
-	head := uint64(len(runs)) << 1
+// joins says whether q continues p as elements of one run.
+func (p *part) joins(q *part) bool {
+	return q.id.Rep == p.id.Rep && q.id.Seq == p.id.Seq+uint64(p.n) && q.hidden == p.hidden && !q.left && q.parent == p.lid+p.n-1
+}
+
+// AppendDelta appends the elements outside a base clock, whose end for each replica base returns, to be merged by whoever has
+// those inside. rep is as for AppendState. Cost: as EachOutside.
+func (s *Sequence) AppendDelta(dst []byte, rep func(uint32) int, base func(rep uint32) uint64) []byte {
+	parts := s.outside(base)
+	runs := 0
+	for i := range parts {
+		if i == 0 || !parts[i-1].joins(&parts[i]) {
+			runs++
+		}
+	}
+	head := uint64(runs) << 1
 	if s.withText {
 		head |= 1
 	}
 	dst = binary.AppendUvarint(dst, head)
-	if len(runs) == 0 {
+	if runs == 0 {
 		return dst
 	}
-	var m numbering
-	for i := range runs {
-		m.of(runs[i].id.Rep)
-		if o := &runs[i].origin; !o.Root {
-			m.of(o.Parent.Rep)
-		}
-	}
-	dst = binary.AppendUvarint(dst, uint64(len(m.reps)))
-	for _, r := range m.reps {
+	w := deltaWriter{s: s, base: base}
+	body := w.groups(parts)
+	dst = binary.AppendUvarint(dst, uint64(len(w.reps.reps)))
+	for _, r := range w.reps.reps {
 		dst = binary.AppendUvarint(dst, uint64(rep(r)))
 	}
-	ends := make([]uint64, len(m.reps))
-	for i := range runs {
-		dst = runs[i].append(dst, &m, ends)
-	}
-	return append(dst, text...)
-}
-
-func (r *deltaRun) append(dst []byte, m *numbering, ends []uint64) []byte {
-	head := uint64(r.n-1) << 3
-	for bit, set := range []bool{r.hidden, r.origin.Left, r.origin.Root} {
-		if set {
-			head |= 1 << bit
+	dst = append(dst, body...)
+	if s.withText {
+		for i := range parts {
+			p := &parts[i]
+			dst = append(dst, s.content[p.off:p.off+p.bytes]...)
 		}
 	}
-	number := m.of(r.id.Rep)
-	dst = binary.AppendUvarint(dst, head)
-	if len(ends) > 1 {
-		dst = binary.AppendUvarint(dst, uint64(number))
-	}
-	dst = binary.AppendUvarint(dst, zigzag(int64(r.id.Seq-ends[number])))
-	if !r.origin.Root {
-		parent := r.origin.Parent
-		other := m.of(parent.Rep)
-		if len(ends) > 1 {
-			dst = binary.AppendUvarint(dst, uint64(other))
-		}
-		if other == number {
-			dst = binary.AppendUvarint(dst, r.id.Seq-parent.Seq-1)
-		} else {
-			dst = binary.AppendUvarint(dst, zigzag(int64(parent.Seq-ends[other])))
-		}
-	}
-	ends[number] = r.id.Seq + uint64(r.n)
 	return dst
 }
 
-// deltaRuns lists the runs outside the base, and their visible content.
-func (s *Sequence) deltaRuns(outside func(ID) bool) (runs []deltaRun, text []byte) {
-	last := root // the last element of the last run, if that is the element before
-	s.eachPiece(func(p *piece) {
-		k := prefix(p.id, p.n, func(id ID) bool { return !outside(id) })
-		if k == p.n {
-			last = root
-			return
-		}
-		id := ID{p.id.Rep, p.id.Seq + uint64(k)}
-		n := p.n - k
-		if s.withText && !p.hidden {
-			text = s.appendPart(text, p.first+k, n)
-		}
-		joins := k == 0 && !p.left && last != root && p.lorig == last
-		if joins {
-			r := &runs[len(runs)-1]
-			joins = r.id.Rep == id.Rep && r.id.Seq+uint64(r.n) == id.Seq && r.hidden == p.hidden
-		}
-		if joins {
-			runs[len(runs)-1].n += n
-		} else {
-			r := deltaRun{id: id, n: n, hidden: p.hidden}
-			switch {
-			case k > 0:
-				r.origin.Parent = ID{id.Rep, id.Seq - 1}
-			case p.parent == root:
-				r.origin.Root = true
-			default:
-				r.origin = Origin{Parent: s.IDOf(p.parent), Left: p.left}
+// deltaWriter writes the groups of a delta.
+type deltaWriter struct {
+	s       *Sequence
+	base    func(uint32) uint64
+	reps    numbering
+	parents []uint64 // by number: seq of the last parent that was stated
+	one     bool     // the table has one entry
+	out     []byte
+}
+
+func (w *deltaWriter) groups(parts []part) []byte {
+	w.one = true
+	for i := range parts {
+		w.one = w.one && parts[i].id.Rep == parts[0].id.Rep
+	}
+	for begin := w.one; ; begin = false { // again, if a parent is of another replica
+		w.reps, w.parents, w.out = numbering{}, nil, w.out[:0]
+		for rest := parts; len(rest) > 0; {
+			n := 1
+			for n < len(rest) && rest[n].id.Rep == rest[0].id.Rep {
+				n++
 			}
-			runs = append(runs, r)
+			w.group(rest[:n], n == len(rest))
+			rest = rest[n:]
 		}
-		last = p.first + p.n - 1
-	})
-	return runs, text
+		if w.one = len(w.reps.reps) == 1; w.one == begin || !begin {
+			return w.out
+		}
+	}
 }
 
-// appendPart appends the content of n visible elements of one span from lid on.
-func (s *Sequence) appendPart(dst []byte, lid LID, n uint32) []byte {
-	h, slot, k := s.locate(lid)
-	sp := s.span(h, slot)
-	from := sp.off + s.offset(sp, k)
-	w := s.part(sp, k, n)
-	return append(dst, s.content[from:from+w.vis+w.byt]...)
+func (w *deltaWriter) group(parts []part, last bool) {
+	rep := parts[0].id.Rep
+	number := w.number(rep)
+	if !w.one {
+		w.out = binary.AppendUvarint(w.out, uint64(number))
+	}
+	runs := 0
+	if !last {
+		for i := range parts {
+			if i == 0 || !parts[i-1].joins(&parts[i]) {
+				runs++
+			}
+		}
+	}
+	w.out = binary.AppendUvarint(w.out, uint64(runs))
+	before := part{id: ID{rep, w.base(rep)}} // no run, but an end
+	for len(parts) > 0 {
+		run := parts[0]
+		k := 1
+		for ; k < len(parts) && parts[k-1].joins(&parts[k]); k++ {
+			run.n += parts[k].n
+		}
+		w.run(&run, &before, number)
+		before = run
+		parts = parts[k:]
+	}
 }
 
-// DecodeDelta reads a delta that AppendDelta wrote; otherwise it is as Decode. The State is for Merge; Load takes
-// it if it hangs from nothing outside itself.
-func DecodeDelta(data []byte, rep func(int) (uint32, bool), lim Limits) (*State, error) {
-	d := &decoder{st: &State{delta: &deltaState{}}, data: data}
+func (w *deltaWriter) run(r, before *part, number uint32) {
+	end := before.id.Seq + uint64(before.n)
+	place, expected := placeParent, uint64(0)
+	var parent ID
+	switch {
+	case r.parent == root:
+		place = placeStart
+	case r.left && before.n > 0 && r.parent == before.lid:
+		place, expected = placeBefore, uint64(before.n)
+	default:
+		if parent = w.s.IDOf(r.parent); !r.left && end > 0 && parent == (ID{r.id.Rep, end - 1}) {
+			place = placeAfter
+		}
+	}
+	head := uint64(r.n-1)<<runLength | uint64(place)
+	if r.hidden {
+		head |= runHidden
+	}
+	gap := r.id.Seq - end
+	if gap == expected {
+		w.out = binary.AppendUvarint(w.out, head)
+	} else {
+		w.out = binary.AppendUvarint(binary.AppendUvarint(w.out, head|runGap), gap)
+	}
+	if place != placeParent {
+		return
+	}
+	other := w.number(parent.Rep)
+	side := uint64(0)
+	if r.left {
+		side = 1
+	}
+	if !w.one {
+		side |= uint64(other) << 1
+	}
+	w.out = binary.AppendUvarint(w.out, side)
+	if other == number {
+		w.out = binary.AppendUvarint(w.out, r.id.Seq-parent.Seq-1)
+		return
+	}
+	w.out = binary.AppendUvarint(w.out, zigzag(int64(parent.Seq-w.parents[other])))
+	w.parents[other] = parent.Seq
+}
+
+func (w *deltaWriter) number(rep uint32) uint32 {
+	n := w.reps.of(rep)
+	if int(n) == len(w.parents) {
+		w.parents = append(w.parents, 0)
+	}
+	return n
+}
+
+// EachOutside calls f for the elements whose dots lie outside a base clock, as runs of dots, in the order of AppendDelta.
+// Cost: in proportion to what there is outside, times log n, once the indexes are there that integrating builds; else O(runs
+// of dots + spans) besides, without building any.
+func (s *Sequence) EachOutside(base func(rep uint32) uint64, f func(lid LID, n int, id ID, visible bool)) {
+	parts := s.outside(base)
+	for i := range parts {
+		p := &parts[i]
+		f(p.lid, int(p.n), p.id, !p.hidden)
+	}
+}
+
+// outside returns the elements outside a base clock, by replica and seq.
+func (s *Sequence) outside(base func(rep uint32) uint64) []part {
+	runs := s.runsOutside(base)
+	if len(runs) == 0 {
+		return nil
+	}
+	parts := s.partsOf(runs)
+	slices.SortFunc(parts, func(a, b part) int { return s.compareIDs(a.id, b.id) })
+	return parts
+}
+
+// lidRun is n elements from lid on with the dots from id on.
+type lidRun struct {
+	lid LID
+	n   uint32
+	id  ID
+}
+
+// runsOutside returns the runs of dots outside a base clock.
+func (s *Sequence) runsOutside(base func(rep uint32) uint64) []lidRun {
+	var out []lidRun
+	take := func(i int, end uint64) {
+		r := &s.runs[i]
+		n := s.runEnd(i) - r.lid
+		k := uint32(0)
+		if r.seq < end {
+			k = uint32(min(end-r.seq, uint64(n)))
+		}
+		if k < n {
+			out = append(out, lidRun{r.lid + k, n - k, ID{r.rep, r.seq + uint64(k)}})
+		}
+	}
+	if d := s.dots.Load(); d != nil {
+		for rep, rr := range d.byRep {
+			end := base(rep)
+			for _, i := range rr.runs[max(0, s.floorRun(rr, end)):] {
+				take(int(i), end)
+			}
+		}
+	} else {
+		var rep uint32
+		end, known := uint64(0), false
+		for i := range s.runs {
+			if r := &s.runs[i]; !known || r.rep != rep {
+				rep, end, known = r.rep, base(r.rep), true
+			}
+			take(i, end)
+		}
+	}
+	slices.SortFunc(out, func(a, b lidRun) int { return int(int64(a.lid) - int64(b.lid)) })
+	return out
+}
+
+// scanShare is how many spans a scan passes while an element is located.
+const scanShare = 8
+
+// partsOf cuts runs, which ascend by LID, into parts of spans.
+func (s *Sequence) partsOf(runs []lidRun) []part {
+	parts := make([]part, 0, len(runs)+len(runs)/8)
+	cut := func(sp *span, r *lidRun) {
+		k := max(sp.first, r.lid) - sp.first
+		n := min(sp.first+sp.n, r.lid+r.n) - sp.first - k
+		p := part{lid: sp.first + k, n: n, hidden: sp.hidden()}
+		p.id = ID{r.id.Rep, r.id.Seq + uint64(p.lid-r.lid)}
+		p.parent, _, p.left = sp.origin(k)
+		if s.withText && !p.hidden {
+			w := s.part(sp, k, n)
+			p.off, p.bytes = sp.off+s.offset(sp, k), w.vis+w.byt
+		}
+		parts = append(parts, p)
+	}
+	if s.index.Load() != nil && len(runs) < len(s.leaves)*loadFill/scanShare {
+		for i := range runs {
+			for r := runs[i]; r.n > 0; {
+				h, slot, k := s.locate(r.lid)
+				sp := s.span(h, slot)
+				cut(sp, &r)
+				n := min(r.n, sp.n-k)
+				r.lid, r.n, r.id.Seq = r.lid+n, r.n-n, r.id.Seq+uint64(n)
+			}
+		}
+		return parts
+	}
+	first, end := runs[0].lid, runs[len(runs)-1].lid+runs[len(runs)-1].n
+	for h := s.tree.first; h != 0; h = s.leaves[h].next {
+		l := s.leaves[h]
+		for i := range l.spans[:l.n] {
+			sp := &l.spans[i]
+			if sp.first+sp.n <= first || sp.first >= end {
+				continue
+			}
+			at, found := slices.BinarySearchFunc(runs, sp.first, func(r lidRun, lid LID) int { return int(int64(r.lid) - int64(lid)) })
+			if !found && at > 0 && runs[at-1].lid+runs[at-1].n > sp.first {
+				at--
+			}
+			for ; at < len(runs) && runs[at].lid < sp.first+sp.n; at++ {
+				cut(sp, &runs[at])
+			}
+		}
+	}
+	return parts
+}
+
+// DecodeDelta reads a delta that AppendDelta wrote, with the same base; otherwise it is as Decode. The State is for Merge;
+// Load takes it if it hangs from nothing outside itself.
+func DecodeDelta(data []byte, rep func(int) (uint32, bool), base func(rep uint32) uint64, lim Limits) (*State, error) {
+	d := &deltaDecoder{decoder: decoder{st: &State{delta: &deltaState{}}, data: data, order: lim.Order}, base: base}
 	d.decodeDelta(rep, lim)
 	if d.err != nil {
 		return nil, d.err
@@ -156,7 +347,14 @@ func DecodeDelta(data []byte, rep func(int) (uint32, bool), lim Limits) (*State,
 	return d.st, nil
 }
 
-func (d *decoder) decodeDelta(rep func(int) (uint32, bool), lim Limits) {
+// deltaDecoder reads a delta.
+type deltaDecoder struct {
+	decoder
+	base func(uint32) uint64
+	done int // runs
+}
+
+func (d *deltaDecoder) decodeDelta(rep func(int) (uint32, bool), lim Limits) {
 	head := d.uvarint("number of runs")
 	d.st.content = head&1 != 0
 	n := head >> 1
@@ -168,7 +366,7 @@ func (d *decoder) decodeDelta(rep func(int) (uint32, bool), lim Limits) {
 		return
 	case n == 0:
 		return
-	case n > uint64(len(d.data)-d.pos)/2 || n > maxElements: // a run takes at least two bytes
+	case n > uint64(len(d.data)-d.pos) || n > maxElements: // a run takes at least a byte
 		d.fail("number of runs", errShort)
 		return
 	}
@@ -176,11 +374,9 @@ func (d *decoder) decodeDelta(rep func(int) (uint32, bool), lim Limits) {
 		return
 	}
 	d.setLimits(lim)
-	d.base = d.pos
 	d.st.reserve(int(n))
-	d.st.delta.origins = make([]Origin, 0, n)
-	for i := range int(n) {
-		if d.readRun(i); d.err != nil {
+	for d.done < int(n) {
+		if d.readGroup(int(n)); d.err != nil {
 			return
 		}
 	}
@@ -188,26 +384,11 @@ func (d *decoder) decodeDelta(rep func(int) (uint32, bool), lim Limits) {
 		d.fail("replica", errors.New("not used"))
 		return
 	}
-	if d.readText(d.data[d.pos:]); d.err != nil {
-		return
-	}
-	for i := range d.st.runs {
-		r := &d.st.runs[i]
-		r.rep = d.reps[r.rep]
-	}
-	d.st.delta.sorted = d.st.byDot()
-	if !d.st.distinct(d.st.delta.sorted) {
-		d.fail("dots", errors.New("one occurs twice"))
-	}
+	d.readText(d.data[d.pos:])
 }
 
-// replicaNumber reads the number of a replica.
-func (d *decoder) replicaNumber() uint32 {
-	if len(d.reps) == 1 {
-		d.seen = 1
-		return 0
-	}
-	v := d.uvarint("replica")
+// replicaNumber tests the number of a replica, whose first uses come in order.
+func (d *deltaDecoder) replicaNumber(v uint64) uint32 {
 	if v > uint64(d.seen) || v >= uint64(len(d.reps)) {
 		d.fail("replica", errCanonical)
 		return 0
@@ -218,81 +399,193 @@ func (d *decoder) replicaNumber() uint32 {
 	return uint32(v)
 }
 
-// seqAfter reads a seq coded against the end of the last run of a replica.
-func (d *decoder) seqAfter(number uint32) uint64 {
-	v := d.uvarint("seq")
-	seq := d.ends[number] + uint64(unzigzag(v))
-	if seq >= maxSeq || v > 1<<55 {
-		d.fail("seq", errors.New("out of range"))
-		return 0
+func (d *deltaDecoder) readGroup(n int) {
+	v := uint64(0)
+	if len(d.reps) > 1 {
+		v = d.uvarint("replica")
 	}
-	return seq
-}
-
-func (d *decoder) readRun(i int) {
-	head := d.uvarint("run")
-	n := head>>3 + 1
-	if n > uint64(d.maxSum-d.st.count) {
-		d.tooMany()
-		return
+	number := d.replicaNumber(v)
+	rep := d.reps[number]
+	ds := d.st.delta
+	if k := len(ds.groups); k > 0 && d.compare(ds.groups[k-1].rep, rep) >= 0 {
+		d.fail("replica", errors.New("not in order"))
 	}
-	number := d.replicaNumber()
-	seq := d.seqAfter(number)
-	o := Origin{Left: head&2 != 0, Root: head&4 != 0}
-	if o.Left && o.Root {
-		d.fail("origin", errors.New("a left child of the start"))
-	}
-	if !o.Root {
-		parent := d.replicaNumber()
-		o.Parent.Rep = d.reps[parent]
-		if parent == number {
-			delta := d.uvarint("parent")
-			if delta >= seq {
-				d.fail("parent", errors.New("out of range"))
-			}
-			o.Parent.Seq = seq - delta - 1
-		} else {
-			o.Parent.Seq = d.seqAfter(parent)
-		}
-	}
-	if seq > maxSeq-n {
-		d.fail("seq", errors.New("out of range"))
+	to := n
+	if v := d.uvarint("runs"); v >= uint64(n-d.done) {
+		d.fail("runs", errCanonical)
+	} else if v > 0 {
+		to = d.done + int(v)
 	}
 	if d.err != nil {
 		return
 	}
-	sp := d.st.at(i)
-	*sp = span{first: d.st.count, n: uint32(n), parent: root, lorig: root, flags: uint32(head&1) * flagHidden}
-	if o.Left {
-		sp.flags |= flagLeft
+	ds.groups = append(ds.groups, deltaGroup{rep, d.done, to})
+	if k := len(ds.groups); k > fewGroups {
+		if ds.byRep == nil {
+			ds.byRep = make(map[uint32]int)
+			for i, g := range ds.groups {
+				ds.byRep[g.rep] = i
+			}
+		}
+		ds.byRep[rep] = k - 1
 	}
-	d.st.record(sp, number, seq, i)
-	d.ends[number] = seq + n
-	d.st.delta.origins = append(d.st.delta.origins, o)
+	end := d.base(rep)
+	for from := d.done; d.done < to; d.done++ {
+		if end = d.readRun(number, end, d.done > from); d.err != nil {
+			return
+		}
+	}
 }
 
-func compareRuns(x, y *run) int {
-	return cmp.Or(cmp.Compare(x.rep, y.rep), cmp.Compare(x.seq, y.seq))
+func (d *deltaDecoder) compare(a, b uint32) int {
+	if d.order != nil {
+		return d.order.CompareReplicas(a, b)
+	}
+	return int(int64(a) - int64(b))
+}
+
+// readRun reads a run of the numbered replica; end is that of the run before in the group, if there is one, else of the base.
+func (d *deltaDecoder) readRun(number uint32, end uint64, follows bool) uint64 {
+	i, rep := d.done, d.reps[number]
+	head := d.uvarint("run")
+	n := head>>runLength + 1
+	if n > uint64(d.maxSum-d.st.count) {
+		d.tooMany()
+		return 0
+	}
+	place := head & 3
+	var before *span
+	if follows {
+		before = d.st.at(i - 1)
+	}
+	gap := uint64(0)
+	if place == placeBefore && follows {
+		gap = uint64(before.n)
+	}
+	if head&runGap != 0 {
+		v := d.uvarint("gap")
+		if v == gap {
+			d.fail("gap", errCanonical)
+		}
+		gap = v
+	}
+	seq := end + gap
+	if gap > maxSeq || seq > maxSeq-n {
+		d.fail("seq", errors.New("out of range"))
+		return 0
+	}
+	sp := d.st.at(i)
+	*sp = span{first: d.st.count, n: uint32(n), parent: root, lorig: root}
+	if head&runHidden != 0 {
+		sp.flags = flagHidden
+	}
+	switch {
+	case place == placeAfter && follows:
+		if sp.parent = before.last(); gap == 0 && before.flags&flagHidden == sp.flags&flagHidden {
+			d.fail("run", errCanonical)
+		}
+	case place == placeAfter:
+		if end == 0 {
+			d.fail("parent", errors.New("there is no dot before"))
+		}
+		d.hangFrom(sp, ID{rep, end - 1})
+	case place == placeBefore:
+		if !follows {
+			d.fail("parent", errors.New("there is no run before"))
+			return 0
+		}
+		sp.parent = before.first
+		sp.flags |= flagLeft
+	case place == placeParent:
+		d.readParent(sp, number, ID{rep, seq}, end, before)
+	}
+	d.st.record(sp, rep, seq, i)
+	return seq + n
+}
+
+func (d *deltaDecoder) hangFrom(sp *span, id ID) {
+	sp.lorig = uint32(len(d.st.delta.origins))
+	d.st.delta.origins = append(d.st.delta.origins, id)
+}
+
+// readParent reads the parent of a run whose first dot is id; end and before are those of the run before.
+func (d *deltaDecoder) readParent(sp *span, number uint32, id ID, end uint64, before *span) {
+	v := d.uvarint("parent")
+	left := v&1 != 0
+	if v >>= 1; len(d.reps) == 1 && v > 0 {
+		d.fail("parent", errCanonical)
+	}
+	other := d.replicaNumber(v)
+	parent := ID{Rep: d.reps[other]}
+	if other == number {
+		back := d.uvarint("parent")
+		if back >= id.Seq {
+			d.fail("parent", errors.New("out of range"))
+		}
+		parent.Seq = id.Seq - back - 1
+		if !left && parent.Seq+1 == end || left && before != nil && parent.Seq+uint64(before.n) == end {
+			d.fail("parent", errCanonical)
+		}
+	} else {
+		v := d.uvarint("parent")
+		parent.Seq = d.ends[other] + uint64(unzigzag(v))
+		if parent.Seq >= maxSeq || v > 1<<55 {
+			d.fail("parent", errors.New("out of range"))
+		}
+		d.ends[other] = parent.Seq
+	}
+	if left {
+		sp.flags |= flagLeft
+	}
+	d.hangFrom(sp, parent)
 }
 
 // parent is State.parent for a delta.
 func (ds *deltaState) parent(st *State, i int) (id ID, in int, k uint32, isRoot bool) {
-	o := &ds.origins[i]
-	if o.Root {
+	sp := st.at(i)
+	if p := sp.parent; p != root { // the first element, or the last, of the span before
+		in = i - 1
+		k = p - st.at(in).first
+		return st.dot(in, k), in, k, false
+	}
+	if sp.lorig == root {
 		return ID{}, -1, 0, true
 	}
-	key := run{rep: o.Parent.Rep, seq: o.Parent.Seq}
-	at, found := slices.BinarySearchFunc(ds.sorted, &key, func(a int32, x *run) int { return compareRuns(&st.runs[a], x) })
+	id = ds.origins[sp.lorig]
+	g := ds.group(id.Rep)
+	at, found := slices.BinarySearchFunc(st.runs[g.from:g.to], id.Seq, func(r run, seq uint64) int {
+		if r.seq < seq {
+			return -1
+		} else if r.seq > seq {
+			return 1
+		}
+		return 0
+	})
 	if !found {
 		at--
 	}
 	if at >= 0 {
-		j := ds.sorted[at]
-		if r := &st.runs[j]; r.rep == key.rep && key.seq-r.seq < uint64(st.at(int(j)).n) {
-			return o.Parent, int(j), uint32(key.seq - r.seq), false
+		in = g.from + at
+		if d := id.Seq - st.runs[in].seq; d < uint64(st.at(in).n) {
+			return id, in, uint32(d), false
 		}
 	}
-	return o.Parent, -1, 0, false
+	return id, -1, 0, false
+}
+
+func (ds *deltaState) group(rep uint32) deltaGroup {
+	if ds.byRep != nil {
+		if i, ok := ds.byRep[rep]; ok {
+			return ds.groups[i]
+		}
+		return deltaGroup{}
+	}
+	for _, g := range ds.groups {
+		if g.rep == rep {
+			return g
+		}
+	}
+	return deltaGroup{}
 }
 
 // LiveRuns returns the dots of the visible elements that lie inside a base clock, whose end for each replica inside

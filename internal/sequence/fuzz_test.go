@@ -83,11 +83,14 @@ func mergeAgain(t *testing.T, s *sequence.Sequence, data []byte) {
 		}
 	}
 	base := uint64(7)
-	delta := s.AppendDelta(nil, same, func(id sequence.ID) bool { return id.Seq >= base })
-	if _, err := sequence.DecodeDelta(delta, known, fuzzLimits); err != nil {
+	delta := s.AppendDelta(nil, same, from(base))
+	if _, err := sequence.DecodeDelta(delta, known, from(base), fuzzLimits); err != nil {
 		t.Fatal(err)
 	}
 }
+
+// from is a base that holds so many dots of each replica.
+func from(base uint64) func(uint32) uint64 { return func(uint32) uint64 { return base } }
 
 func checkDecodeError(t *testing.T, err error, size int) {
 	t.Helper()
@@ -104,11 +107,12 @@ func checkDecodeError(t *testing.T, err error, size int) {
 func FuzzDelta(f *testing.F) {
 	corpus(f, func(s *sequence.Sequence) {
 		for _, base := range []uint64{0, 3, 20} {
-			f.Add(s.AppendDelta(nil, same, func(id sequence.ID) bool { return id.Seq >= base }))
+			f.Add(base, s.AppendDelta(nil, same, from(base)))
 		}
 	})
-	f.Fuzz(func(t *testing.T, data []byte) {
-		st, err := sequence.DecodeDelta(data, known, fuzzLimits)
+	f.Fuzz(func(t *testing.T, base uint64, data []byte) {
+		base %= 1 << 53
+		st, err := sequence.DecodeDelta(data, known, from(base), fuzzLimits)
 		if err != nil {
 			checkDecodeError(t, err, len(data))
 			return

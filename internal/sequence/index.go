@@ -171,10 +171,24 @@ func (s *Sequence) spanIndexNow() *spanIndex {
 		spans += int(s.leaves[h].n)
 	}
 	ix := newSpanIndex(spans)
+	ix.used = spans
+	for k, n := 0, int(s.count); k < len(ix.level); k++ {
+		n = (n + 63) / 64
+		ix.level[k] = make([]uint64, n, n+n/8)
+	}
 	for h := s.tree.first; h != 0; h = s.leaves[h].next {
 		l := s.leaves[h]
 		for i := range l.spans[:l.n] {
-			ix.set(l.spans[i].first, h)
+			first := l.spans[i].first
+			ix.keys[ix.slot(first+1)] = indexEntry{first + 1, h}
+			ix.level[0][first>>6] |= 1 << (first & 63)
+		}
+	}
+	for k := range ix.level[1:] {
+		for i, word := range ix.level[k] {
+			if word != 0 {
+				ix.level[k+1][i>>6] |= 1 << (i & 63)
+			}
 		}
 	}
 	s.index.Store(ix)

@@ -1,5 +1,7 @@
 package sequence
 
+import "slices"
+
 // change is one mutation, with what its inverse needs. Fields of one size are cheap to write one by one.
 type change struct {
 	kind   uint32 // an op, and for opInsert changeLeft and changeHad
@@ -19,16 +21,22 @@ const (
 )
 
 // journal lists the mutations of the open transaction, oldest first. While it is open no content is compacted,
-// so that what a hide took away can come back.
+// so that what a hide took away can come back. Changes before sealed do not grow any more: one may want to undo what
+// comes after them alone.
 type journal struct {
 	changes []change
 	open    bool
+	sealed  int
 }
+
+// Open opens the journal if it is closed, for a Rollback of all that it holds.
+func (s *Sequence) Open() { s.journal.open = true }
 
 // Mark opens the journal if it is closed, and returns the present position for Rollback.
 func (s *Sequence) Mark() int {
 	s.journal.open = true
-	return len(s.journal.changes)
+	s.journal.sealed = len(s.journal.changes)
+	return s.journal.sealed
 }
 
 // Rollback undoes every mutation since Mark returned mark, the newest first: inserted elements, their LIDs, dots
@@ -40,7 +48,7 @@ func (s *Sequence) Rollback(mark int) {
 		s.undo(&s.journal.changes[i])
 	}
 	s.journal.changes = s.journal.changes[:mark]
-	s.journal.open = true
+	s.journal.open, s.journal.sealed = true, mark
 }
 
 // journalKeep bounds the records whose memory Commit keeps for the next transaction.
@@ -52,6 +60,7 @@ func (s *Sequence) Commit() {
 	if len(s.journal.changes) == 0 {
 		return
 	}
+	s.journal.sealed = 0
 	if cap(s.journal.changes) > journalKeep {
 		s.journal.changes = nil
 	} else {
@@ -67,12 +76,37 @@ func (s *Sequence) note(kind, lid, n uint32, other LID, off uint32) {
 	}
 	k := len(s.journal.changes)
 	if k == cap(s.journal.changes) {
-		s.journal.changes = append(s.journal.changes, change{})
-	} else {
-		s.journal.changes = s.journal.changes[:k+1]
+		s.journal.changes = slices.Grow(s.journal.changes, k+1)
 	}
+	s.journal.changes = s.journal.changes[:k+1]
 	c := &s.journal.changes[k]
 	c.kind, c.lid, c.n, c.other, c.off = kind, lid, n, other, off
+}
+
+// newest returns the change that may still grow, if any.
+func (j *journal) newest() *change {
+	if k := len(j.changes) - 1; k >= j.sealed && j.open {
+		return &j.changes[k]
+	}
+	return nil
+}
+
+// noteTyped records an insert of n elements behind the newest, as right children: nearly always it makes a change longer.
+func (s *Sequence) noteTyped(lid, n, off uint32) {
+	if c := s.journal.newest(); c != nil && c.kind&opMask == opInsert && c.lid+c.n == lid {
+		c.n += n
+		return
+	}
+	s.note(opInsert, lid, n, lid-1, off)
+}
+
+// noteHidden records a hide of n elements, whose content is size bytes at off. Backspaces make one change.
+func (s *Sequence) noteHidden(lid, n, off, size uint32) {
+	if c := s.journal.newest(); c != nil && c.kind == opHide && lid+n == c.lid && (!s.withText || off+size == c.off) {
+		c.lid, c.n, c.off = lid, c.n+n, off
+		return
+	}
+	s.note(opHide, lid, n, 0, off)
 }
 
 func (s *Sequence) undo(c *change) {

@@ -82,7 +82,7 @@ func extend[T string | []byte](s *Sequence, p place, id ID, n uint32, text T) LI
 		s.content = append(s.content, text...)
 	}
 	lid := s.record(id, n)
-	s.note(opInsert, lid, n, lid-1, off)
+	s.noteTyped(lid, n, off)
 	l.spans[p.slot].n += n
 	s.bumpVisible(l, n)
 	s.place = p

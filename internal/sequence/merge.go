@@ -80,7 +80,7 @@ func (m *merger) run(covered func(ID) bool) error {
 }
 
 // byDot lists the spans that are not covered, by dot: so that the runs of each replica come in order, as they did
-// when they were written, and continue each other.
+// when they were written, and continue each other. A delta has them in that order.
 func (m *merger) byDot() []int32 {
 	var order []int32
 	for i := range m.st.runs {
@@ -88,8 +88,14 @@ func (m *merger) byDot() []int32 {
 			order = append(order, int32(i))
 		}
 	}
-	slices.SortFunc(order, func(a, b int32) int { return compareRuns(&m.st.runs[a], &m.st.runs[b]) })
+	if m.st.delta == nil {
+		slices.SortFunc(order, func(a, b int32) int { return compareRuns(&m.st.runs[a], &m.st.runs[b]) })
+	}
 	return order
+}
+
+func compareRuns(x, y *run) int {
+	return cmp.Or(cmp.Compare(x.rep, y.rep), cmp.Compare(x.seq, y.seq))
 }
 
 // prefix returns how many of n dots from id on hold, where those that do are a prefix.

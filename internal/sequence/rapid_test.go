@@ -156,9 +156,10 @@ func (g *group) delta() {
 	for rep, end := range to.clock {
 		base[rep] = min(end, from.clock[rep])
 	}
-	data := from.s.AppendDelta(nil, same, func(id sequence.ID) bool { return id.Seq >= base[id.Rep] })
-	live := from.s.LiveRuns(func(rep uint32) uint64 { return base[rep] })
-	st, err := sequence.DecodeDelta(data, known, sequence.Limits{})
+	baseOf := func(rep uint32) uint64 { return base[rep] }
+	data := from.s.AppendDelta(nil, same, baseOf)
+	live := from.s.LiveRuns(baseOf)
+	st, err := sequence.DecodeDelta(data, known, baseOf, sequence.Limits{Order: g.order})
 	if err != nil {
 		g.t.Fatal(err)
 	}

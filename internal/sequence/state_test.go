@@ -194,7 +194,7 @@ func TestMergeOfALargeState(t *testing.T) {
 			end = max(end, s.IDOf(lid).Seq+1)
 		}
 		delta, err := sequence.DecodeDelta(
-			whole.AppendDelta(nil, same, func(id sequence.ID) bool { return id.Seq >= end }), known, sequence.Limits{})
+			whole.AppendDelta(nil, same, from(end)), known, from(end), sequence.Limits{})
 		if err != nil {
 			t.Fatal(err)
 		}

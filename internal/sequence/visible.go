@@ -8,7 +8,7 @@ func (s *Sequence) hide(p place, k, m uint32) {
 	if s.withText {
 		off += s.offset(sp, k)
 	}
-	s.note(opHide, sp.first+k, m, 0, off)
+	s.noteHidden(sp.first+k, m, off, w.vis+w.byt)
 	s.place = place{}
 	switch {
 	case k > 0 && k+m == sp.n && s.giveTail(p, m, w):
@@ -197,6 +197,12 @@ func (s *Sequence) show(p place, k, m, off uint32) {
 // unknown dot gives an *UnknownElementError and changes nothing. Cost: O(1) a span, O(log n) with hidden.
 func (s *Sequence) Hide(id ID, n int, hidden func(index, n int)) (changed int, err error) {
 	return s.setRange(id, n, false, hidden)
+}
+
+// HidePresent is Hide of those of the n dots from id on that are elements. Cost: as EachElement, and Hide.
+func (s *Sequence) HidePresent(id ID, n uint64, hidden func(index, n int)) {
+	s.EachElement(id, n, func(lid LID, n int) { s.setLIDs(lid, uint32(n), false, hidden) })
+	s.compact()
 }
 
 // Show is the inverse of Hide, for a sequence without content: it returns how many of the elements were hidden.
