@@ -152,16 +152,22 @@ func (j *job) atOnce() {
 	j.saved(d)
 }
 
-// prepare writes messages and state. In a concurrent trace each agent writes where it knows exactly the ancestors.
+// prepare writes messages and state. In a concurrent trace each agent writes where it knows exactly the ancestors; its
+// replica is there from its first transaction to its last.
 func (j *job) prepare() {
 	t := j.readTrace()
 	replicas := make([]replica, max(t.NumAgents, 1))
 	known := make([]map[int]bool, len(replicas))
-	for n := range replicas {
-		replicas[n], known[n] = j.create(n, true), map[int]bool{}
+	last := make([]int, len(replicas))
+	for i, x := range t.Txns {
+		last[x.Agent] = i
 	}
 	made := make([][][]byte, len(t.Txns))
+	var written replica
 	for i, x := range t.Txns {
+		if replicas[x.Agent] == nil {
+			replicas[x.Agent], known[x.Agent] = j.create(x.Agent, true), map[int]bool{}
+		}
 		r := replicas[x.Agent]
 		var lacks []int
 		for stack := slices.Clone(x.Parents); len(stack) > 0; {
@@ -175,15 +181,22 @@ func (j *job) prepare() {
 			stack = append(stack, t.Txns[p].Parents...)
 		}
 		slices.Sort(lacks)
+		var inbox [][]byte
 		for _, p := range lacks {
-			for _, m := range made[p] {
-				r.apply(m)
-			}
+			inbox = append(inbox, made[p]...)
+		}
+		if len(inbox) == 1 {
+			r.apply(inbox[0])
+		} else if len(inbox) > 1 {
+			r.applyBatch(inbox)
 		}
 		for _, p := range x.Patches {
 			made[i] = append(made[i], r.edit([]op{patch(p)}))
 		}
 		known[x.Agent][i] = true
+		if i == last[x.Agent] {
+			written, replicas[x.Agent] = r, nil
+		}
 	}
 	messages := slices.Concat(made...)
 	var all []byte
@@ -192,7 +205,7 @@ func (j *job) prepare() {
 		all = append(all, m...)
 	}
 	check(os.WriteFile(j.file(".messages"), all, 0o644) == nil, "cannot write the messages")
-	d := replicas[0]
+	d := written
 	if t.Kind == "concurrent" {
 		d = j.create(1_000_000, false)
 		d.applyBatch(messages)

@@ -94,12 +94,16 @@ async function atOnce () {
   line({ ...time, ...size, messages: 1, message_bytes: bytes, ...saved(h) })
 }
 
-// prepare writes messages and state. In a concurrent trace each agent writes where it knows exactly the ancestors.
+// prepare writes messages and state. In a concurrent trace each agent writes where it knows exactly the ancestors; its
+// replica is there from its first transaction to its last.
 function prepare () {
   const t = readTrace()
   let sink = null
-  const replicas = Array.from({ length: t.numAgents || 1 }, (_, n) => P.create(n, m => { if (sink) sink.push(m) }))
+  const replicas = Array(t.numAgents || 1).fill(null)
   const known = replicas.map(() => new Set())
+  const last = []
+  t.txns.forEach((x, i) => { last[x.agent || 0] = i })
+  let written = null
   const made = []
   t.txns.forEach((x, i) => {
     const agent = x.agent || 0
@@ -113,19 +117,24 @@ function prepare () {
       stack.push(...t.txns[j].parents)
     }
     sink = null // some libraries announce what others wrote, too
+    const replica = replicas[agent] ||= P.create(agent, m => { if (sink) sink.push(m) })
     lacks.sort((a, b) => a - b)
     const inbox = lacks.flatMap(j => made[j])
-    if (inbox.length > 1 && P.applyBatch) P.applyBatch(replicas[agent], inbox)
-    else for (const m of inbox) P.apply(replicas[agent], m)
+    if (inbox.length > 1 && P.applyBatch) P.applyBatch(replica, inbox)
+    else for (const m of inbox) P.apply(replica, m)
     sink = []
-    for (const [at, del, insert] of x.patches) P.edit(replicas[agent], [{ text: { at, delete: del, insert } }])
+    for (const [at, del, insert] of x.patches) P.edit(replica, [{ text: { at, delete: del, insert } }])
     made.push(sink)
     known[agent].add(i)
+    if (i === last[agent]) {
+      written = replica
+      replicas[agent] = null
+    }
   })
   sink = null
   const messages = made.flat()
   writeMessages(messages)
-  let h = replicas[0]
+  let h = written
   if (t.kind === 'concurrent') {
     h = P.create(1e6, null)
     if (P.applyBatch) P.applyBatch(h, messages)

@@ -38,8 +38,9 @@ Tasks without a trace (B1 to B3 are those of the public dmonad/crdt-benchmarks, 
   B2.1-B2.4  two clients edit one text at the same time, a transaction each, and exchange them
   B3.1-B3.4  1,540 clients write at once, and one takes it all
   M1-M3      6,000 keys of a map, 6,000 writes of one key, 6,000 additions to a counter
-"B1", "B2", "B3" and "M" mean all of theirs. In these, message_bytes are of all messages, save_ms the encoding, warm_ms the
-loading of the saved state, heap_bytes what the loaded replica takes.
+"B1", "B2", "B3" and "M" mean all of theirs. In these, message_bytes are of all messages, save_ms the encoding, load_ms the
+loading of the saved state, heap_bytes what the loaded replica takes. They are done again in the same process with fresh
+replicas: warm_ms, save_again_ms and load_again_ms are the medians of the later times, as in the tasks above.
 
 -growth measures what happens at 1, 10 and 100 times the document length, tombstones, replicas, keys, objects, history and
 offline edits; its last column is the steepest growth of the row's figures since the row above over that of n log n: above 1
