@@ -21,6 +21,7 @@ type growthPoint struct {
 	SaveBytes float64 `json:"save_bytes"`
 	HeapBytes float64 `json:"heap_bytes"`
 	Worst     float64 `json:"worst"`
+	WorstOf   string  `json:"worst_of"`
 }
 
 func (o *options) growthFile() string { return filepath.Join(o.work, "growth.jsonl") }
@@ -54,13 +55,14 @@ func readGrowth(o *options) (points []growthPoint, err error) {
 
 // growthTable writes what grew, and draws it.
 func growthTable(b *strings.Builder, points []growthPoint, dir string) error {
-	fmt.Fprint(b, "## Growth\n\nWeft alone, one run of `weft bench -growth`. The last column is the steepest growth of a row's figures since the row above, over that "+
-		"of n log n; figures below a millisecond or 64 KiB count as that much.\n\n![growth](benchmarks/growth.svg)\n\n"+
+	fmt.Fprint(b, "## Growth\n\nWeft alone, one run of `weft bench -growth`; saving and loading are the least of up to five times. The last column is the steepest "+
+		"growth of a row's figures since the row above, over that of n log n; figures below a millisecond or 64 KiB count as that much. "+
+		"[performance.md](performance.md) says what makes some exceed 1.\n\n![growth](benchmarks/growth.svg)\n\n"+
 		"| | size | making, ms | save, ms | load, ms | saved bytes | heap, KiB | ÷ n log n |\n| :-- | --: | --: | --: | --: | --: | --: | --: |\n")
 	for _, p := range points {
 		worst := "–"
 		if p.Worst > 0 {
-			worst = fmt.Sprintf("%.2f", p.Worst)
+			worst = fmt.Sprintf("%.2f %s", p.Worst, p.WorstOf)
 		}
 		fmt.Fprintf(b, "| %s | %s %s | %s | %s | %s | %s | %s | %s |\n", p.Growth, whole(p.Size), p.Unit, ms(p.BuildMS), ms(p.SaveMS), ms(p.LoadMS),
 			whole(p.SaveBytes), kib(p.HeapBytes), worst)
