@@ -13,7 +13,7 @@ STATICCHECK = v0.8.2
 GOVULNCHECK = v1.9.0
 TARGETS   = js/wasm windows/amd64 darwin/arm64 linux/386
 
-.PHONY: test demo bench bench-peers bench-check replay fuzz cross format build mutants soak soak-decoders lint vuln
+.PHONY: test demo bench bench-peers bench-install bench-check replay fuzz cross format build mutants soak soak-decoders lint vuln
 
 test: format
 	$(GO) vet ./...
@@ -30,16 +30,26 @@ bench:
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
 # Weft and the libraries beside it, measured in one run; bench/README.md tells more. What cannot be installed is left out.
-bench-peers: build
-	-cd bench/js && npm install --no-audit --no-fund --no-package-lock
-	-cd bench/rust && cargo build --release
+# BENCHFLAGS=-resume goes on with a run that was interrupted.
+bench-peers: build bench-install
 	cd bench && $(GO) run . -weft ../bin/weft -traces $(abspath $(TRACEDIR)) $(BENCHFLAGS)
 	cd bench && $(GO) run . -traces $(abspath $(TRACEDIR)) -report ../docs/benchmarks.md
 
-# Fails on a loss of more than 10 % against bench/baseline.json, in CPU time as a multiple of a reference loop, or in bytes.
-# To accept new figures, remove that file and run it twice.
+# The libraries, by their ordinary package managers.
+bench-install:
+	-cd bench/js && npm install --no-audit --no-fund --no-package-lock
+	-cd bench/rust && cargo build --release $(CARGOFLAGS)
+	-cd bench/go && $(GO) build -o peers .
+
+# Fails if a task takes more than 10 % longer, or more bytes, than with the commit that bench/baseline names, which is built
+# and measured in turn. To accept new figures, put another commit there.
 bench-check: build
-	bin/weft bench -check bench/baseline.json -runs 9
+	@set -e; commit=$$(cat bench/baseline); base=bin/weft-$$commit; \
+	if [ ! -x $$base ]; then \
+		rm -rf bin/baseline; git worktree prune; git worktree add -q --detach bin/baseline $$commit; \
+		(cd bin/baseline && $(GO) build -o ../../$$base ./cmd/weft); git worktree remove --force bin/baseline; \
+	fi; \
+	bin/weft bench -against $$base -runs 5
 
 # The recorded traces, where they are beside the repository: medians of five runs in CPU time.
 replay: build

@@ -1,8 +1,8 @@
 // Command bench measures Weft and other CRDT libraries side by side: every task of every library in a process of its own,
 // all in one run on one machine, one after the other, in turn. See README.md for the tasks and how to read the figures.
 //
-// peers.go says which libraries there are and how one is started; run.go runs them; stats.go puts repeats together;
-// report.go writes the tables and plot.go the drawings.
+// peers.go says which libraries there are and how one is started; record.go is what a run writes down, run.go makes it;
+// stats.go puts repeats together; report.go, goals.go and growth.go write the tables, plot.go and growthplot.go the drawings.
 package main
 
 import (
@@ -22,9 +22,10 @@ func main() {
 	tasks := flag.String("tasks", "", "`tasks` to run; default: all")
 	flag.StringVar(&o.weft, "weft", "../bin/weft", "the weft `program`")
 	flag.StringVar(&o.work, "work", "work", "`directory` for messages, states and results")
-	flag.IntVar(&o.repeats, "repeats", 3, "measure each `N` times")
-	flag.DurationVar(&o.timeout, "timeout", 20*time.Second, "end a process after this much CPU `time`; four times as much to write a trace")
-	flag.BoolVar(&o.more, "append", false, "add to what was measured before")
+	flag.IntVar(&o.repeats, "repeats", 3, "measure each up to `N` times")
+	flag.DurationVar(&o.timeout, "timeout", 15*time.Second, "end a process after this much CPU `time`; four times as much to write a trace")
+	flag.DurationVar(&o.budget, "budget", 27*time.Minute, "begin no second or third measurement of anything after this `time`")
+	flag.BoolVar(&o.resume, "resume", false, "go on with the run that was interrupted")
 	report := flag.String("report", "", "only write the tables to `FILE`, and the drawings beside it, from what was measured before")
 	flag.Parse()
 	if err := start(&o, *traces, *names, *peers, *tasks, *report); err != nil {
@@ -39,8 +40,8 @@ type options struct {
 	names, tasks       []string
 	peers              []peer
 	repeats            int
-	timeout            time.Duration
-	more               bool
+	timeout, budget    time.Duration
+	resume             bool
 }
 
 func start(o *options, traces, names, peers, tasks, report string) (err error) {
@@ -49,19 +50,17 @@ func start(o *options, traces, names, peers, tasks, report string) (err error) {
 			return err
 		}
 	}
-	o.traces, o.names = traces, strings.FieldsFunc(names, func(r rune) bool { return r == ',' })
+	o.traces, o.names = traces, fields(names)
 	if report != "" {
 		return writeReport(o, report)
 	}
-	if tasks != "" {
-		o.tasks = strings.Split(tasks, ",")
-	}
-	var wanted []string
-	if peers != "" {
-		wanted = strings.Split(peers, ",")
-	}
-	if o.peers, err = choose(o, wanted); err != nil {
+	o.tasks = fields(tasks)
+	if o.peers, err = choose(o, fields(peers)); err != nil {
 		return err
 	}
 	return run(o)
+}
+
+func fields(list string) []string {
+	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' })
 }

@@ -17,6 +17,7 @@ type peer struct {
 	command  func(o *options, task, trace string) []string
 	version  func() string
 	history  string // what its saved state keeps
+	outside  bool   // its memory is outside of a managed heap
 }
 
 func javascript(name, pkg, history string) peer {
@@ -31,17 +32,34 @@ func javascript(name, pkg, history string) peer {
 
 func wasm(name, pkg, history string) peer {
 	p := javascript(name, pkg, history)
-	p.language = "wasm in JavaScript"
+	p.language, p.outside = "wasm in JavaScript", true
 	return p
 }
 
 func rust(name, history string) peer {
 	program := filepath.Join("rust", "target", "release", name)
 	return peer{
-		name: name, language: "Rust", needs: program, history: history,
+		name: name, language: "Rust", needs: program, history: history, outside: true,
 		command: func(_ *options, task, trace string) []string { return []string{program, task, trace} },
 		version: func() string { return crateVersion(name) },
 	}
+}
+
+// golang is a library that the program in go/ measures.
+func golang(name, module, history string) peer {
+	return peer{
+		name: name, language: "Go", needs: filepath.Join("go", "peers"), history: history,
+		command: func(_ *options, task, trace string) []string {
+			return []string{filepath.Join("go", "peers"), name, task, trace}
+		},
+		version: func() string { return moduleVersion(module) },
+	}
+}
+
+func cgo(name, module, history string) peer {
+	p := golang(name, module, history)
+	p.language, p.outside = "Rust in Go", true
+	return p
 }
 
 // peers lists ours first.
@@ -55,7 +73,7 @@ var peers = []peer{
 			}
 			return args
 		},
-		version: func() string { return "this commit" },
+		version: func() string { return "" },
 	},
 	rust("diamond-types", "all but deleted text"),
 	rust("yrs", "none"),
@@ -68,6 +86,8 @@ var peers = []peer{
 	wasm("loro-crdt", "loro-crdt", "all"),
 	wasm("automerge-js", "@automerge/automerge", "all"),
 	wasm("ywasm", "ywasm", "none"),
+	cgo("automerge-go", "github.com/automerge/automerge-go", "all"),
+	golang("yorkie", "github.com/yorkie-team/yorkie", "none"),
 }
 
 // choose returns the peers to run: those wanted, or those that are installed.
@@ -110,6 +130,20 @@ func crateVersion(name string) string {
 	for line := range strings.Lines(string(b)) {
 		if k, v, ok := strings.Cut(line, "="); ok && strings.TrimSpace(k) == name {
 			return strings.Trim(strings.TrimSpace(v), `="`)
+		}
+	}
+	return "?"
+}
+
+// moduleVersion reads what go.mod requires.
+func moduleVersion(module string) string {
+	b, err := os.ReadFile(filepath.Join("go", "go.mod"))
+	if err != nil {
+		return "?"
+	}
+	for line := range strings.Lines(string(b)) {
+		if f := strings.Fields(line); len(f) == 2 && f[0] == module {
+			return strings.TrimPrefix(f[1], "v")
 		}
 	}
 	return "?"

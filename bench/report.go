@@ -2,12 +2,10 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"math"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,26 +18,29 @@ type column struct {
 	own                    string // the task whose figure is ours, if another
 	ownField               string // and the field
 	historyless            bool   // only peers whose saved state keeps no history are looked at
+	only                   string // only this peer
+	live                   bool   // resident memory of peers outside of a managed heap
 }
 
 var (
 	timesSequential = []column{
 		col("local", "t1", "cpu_ms", "", ms), col("local, no messages", "t1n", "cpu_ms", "", ms), col("in one transaction", "t1b", "cpu_ms", "", ms),
 		col("remote", "t2", "cpu_ms", "", ms), col("remote, batch", "t2b", "cpu_ms", "", ms), col("save", "t1", "save_ms", "", ms),
-		col("load, read", "t4", "cpu_ms", "", ms), col("again", "t4", "warm_ms", "", ms), col("load, edit", "first", "cpu_ms", "", ms),
+		col("again", "t1", "save_again_ms", "", ms), col("load, read", "t4", "cpu_ms", "", ms), col("again", "t4", "warm_ms", "", ms), col("load, edit", "first", "cpu_ms", "", ms),
 		col("again", "first", "warm_ms", "", ms),
 	}
 	timesConcurrent = []column{
 		col("merge, one by one", "t2", "cpu_ms", "", ms), col("merge, batch", "t2b", "cpu_ms", "", ms), col("save", "t2", "save_ms", "", ms),
-		col("load, read", "t4", "cpu_ms", "", ms), col("again", "t4", "warm_ms", "", ms), col("load, edit", "first", "cpu_ms", "", ms),
+		col("again", "t2", "save_again_ms", "", ms), col("load, read", "t4", "cpu_ms", "", ms), col("again", "t4", "warm_ms", "", ms), col("load, edit", "first", "cpu_ms", "", ms),
 		col("again", "first", "warm_ms", "", ms),
 	}
 	sizes = []column{
 		col("message, average", "t2", "message_bytes", "messages", average), col("saved state", "t4", "save_bytes", "", whole),
-		col("gzip", "t4", "save_gzip", "", whole), col("heap after local", "t1", "heap_bytes", "", kib), col("heap after remote", "t2", "heap_bytes", "", kib),
-		col("heap after load", "t4", "heap_bytes", "", kib), col("resident after load", "t4", "rss_bytes", "", kib),
+		col("gzip", "t4", "save_gzip", "", whole), col("heap after local", "t1", "heap_bytes", "", kib), col("resident", "t1", "rss_bytes", "", kib),
+		col("heap after remote", "t2", "heap_bytes", "", kib), col("resident", "t2", "rss_bytes", "", kib),
+		col("heap after load", "t4", "heap_bytes", "", kib), col("resident", "t4", "rss_bytes", "", kib),
 	}
-	deltaTimes, deltaBytes = deltas("cpu_ms", ms), deltas("message_bytes", whole)
+	deltaTimes, deltaAgain, deltaBytes = deltas("cpu_ms", ms), deltas("warm_ms", ms), deltas("message_bytes", whole)
 )
 
 func col(title, task, field, by string, unit func(float64) string) column {
@@ -81,6 +82,8 @@ func (c *column) of(r *results, peer, trace string) figure {
 	task, field := c.task, c.field
 	if peer == "weft" {
 		task, field = cmp.Or(c.own, task), cmp.Or(c.ownField, field)
+	} else if c.live && outside(peer) {
+		field = "rss_bytes"
 	}
 	f := r.figure(peer, task, trace, field)
 	f.ok = f.ok && f.median >= 0 // memory that shrank says nothing
@@ -97,7 +100,7 @@ func (c *column) ahead(r *results, trace string) (ratio float64, peer string, ok
 	own := c.of(r, "weft", trace)
 	var least figure
 	for _, n := range r.names {
-		if c.historyless && !historyless(n) {
+		if c.historyless && !historyless(n) || c.only != "" && n != c.only {
 			continue
 		}
 		if f := c.of(r, n, trace); n != "weft" && f.ok && f.median > 0 && (!least.ok || f.median < least.median) {
@@ -112,6 +115,10 @@ func (c *column) ahead(r *results, trace string) (ratio float64, peer string, ok
 
 func historyless(name string) bool {
 	return slices.ContainsFunc(peers, func(p peer) bool { return p.name == name && p.history == "none" })
+}
+
+func outside(name string) bool {
+	return slices.ContainsFunc(peers, func(p peer) bool { return p.name == name && p.outside })
 }
 
 func times(ratio float64) string {
@@ -172,14 +179,17 @@ func (r *results) written(c *column, peer, trace string) string {
 }
 
 func writeReport(o *options, path string) error {
-	r, err := readResults(filepath.Join(o.work, "results.jsonl"))
+	r, err := readResults(o.resultsFile())
 	if err != nil {
 		return err
 	}
+	if len(r.rows) == 0 {
+		return errors.New("nothing was measured")
+	}
 	names := slices.DeleteFunc(slices.Clone(o.names), func(n string) bool { return !r.figure("weft", "t2", n, "cpu_ms").ok })
 	var b strings.Builder
-	r.introduce(&b)
-	r.summary(&b, names)
+	r.introduce(&b, o.names)
+	r.goals(&b, names)
 	for _, trace := range names {
 		r.trace(&b, trace)
 	}
@@ -214,6 +224,8 @@ func (r *results) trace(b *strings.Builder, trace string) {
 	if r.figure("weft", "delta-10", trace, "cpu_ms").ok {
 		fmt.Fprint(b, "Two replicas that made N edits each exchange what the other lacks. Time of both sides, ms:\n\n")
 		r.table(b, trace, deltaTimes)
+		fmt.Fprint(b, "The same again in one process, with fresh replicas, ms:\n\n")
+		r.table(b, trace, deltaAgain)
 		fmt.Fprint(b, "Bytes of both:\n\n")
 		r.table(b, trace, deltaBytes)
 	}
@@ -229,18 +241,24 @@ func (r *results) trace(b *strings.Builder, trace string) {
 	fmt.Fprintln(b)
 }
 
+var workloadColumns = []column{
+	col("Time, ms, the first in the process", "", "cpu_ms", "", ms), col("Time, ms, later ones", "", "warm_ms", "", ms),
+	col("Bytes of a message, average", "", "message_bytes", "messages", average),
+	col("Bytes of the saved state (Automerge and diamond-types compress theirs)", "", "save_bytes", "", whole),
+	col("The same compressed by gzip", "", "save_gzip", "", whole),
+	col("Saving, ms, the first in the process", "", "save_ms", "", ms), col("Saving, ms, later ones", "", "save_again_ms", "", ms),
+	col("Loading, ms, the first in the process", "", "load_ms", "", ms), col("Loading, ms, later ones", "", "load_again_ms", "", ms),
+	col("Heap of the loaded document, KiB (below 1,000 the JavaScript figures are noise)", "", "heap_bytes", "", kib),
+	col("Resident memory of the loaded document, KiB (below 1,000 all is noise)", "", "rss_bytes", "", kib),
+}
+
 // workloads writes one table for each figure, with a row a workload.
 func (r *results) workloads(b *strings.Builder) {
 	if !r.figure("weft", workloads[0], "", "cpu_ms").ok {
 		return
 	}
 	fmt.Fprint(b, "## Workloads B1 to B3 and M\n\n`weft help bench` says what each is. 6,000 operations, or 1,540 clients.\n\n")
-	for _, c := range []column{
-		col("Time, ms", "", "cpu_ms", "", ms), col("Bytes of a message, average", "", "message_bytes", "messages", average),
-		col("Bytes of the saved state (Automerge and diamond-types compress theirs)", "", "save_bytes", "", whole),
-		col("The same compressed by gzip", "", "save_gzip", "", whole), col("Saving, ms", "", "save_ms", "", ms), col("Loading, ms", "", "warm_ms", "", ms),
-		col("Heap of the loaded document, KiB (below 1,000 the JavaScript figures are noise)", "", "heap_bytes", "", kib),
-	} {
+	for _, c := range workloadColumns {
 		fmt.Fprintf(b, "%s:\n\n| |", c.title)
 		for _, n := range r.names {
 			fmt.Fprintf(b, " %s |", n)
@@ -262,120 +280,57 @@ func (r *results) workloads(b *strings.Builder) {
 	}
 }
 
-// summaryColumns are what the short table shows.
-func summaryColumns() []column {
-	all := append(slices.Clone(timesSequential), timesConcurrent[0], timesConcurrent[1])
-	all = append(all, sizes[:6]...)
-	for _, c := range sizes[1:3] {
-		c.title, c.historyless = c.title+", of those without history", true
-		all = append(all, c)
-	}
-	alone := sizes[3]
-	alone.title, alone.own = "heap after local, ours without history", "t1h"
-	link := sizes[0]
-	link.title, link.ownField = "message, ours as links carry it", "link_bytes"
-	all = append(all, alone, link)
-	return append(all, col("delta, 1,000 edits", "delta-1000", "cpu_ms", "", ms), col("delta, 1,000 edits, bytes", "delta-1000", "message_bytes", "", whole))
-}
-
-// summary writes, for each figure and trace, how far ahead of the best peer Weft is.
-func (r *results) summary(b *strings.Builder, names []string) {
-	fmt.Fprint(b, "## In short\n\nThe best peer's figure divided by Weft's, and who that is: above 1, Weft is ahead.\n\n| |")
-	for _, n := range names {
-		fmt.Fprintf(b, " %s |", n)
-	}
-	fmt.Fprintf(b, "\n| :-- |%s\n", strings.Repeat(" :-- |", len(names)))
-	last := ""
-	for _, c := range summaryColumns() {
-		title := c.title
-		if title == "again" {
-			title = last + ", again"
-		}
-		last = title
-		line, any := "| "+title+" |", false
-		for _, n := range names {
-			merges := strings.HasPrefix(c.title, "merge")
-			if merges == r.figure("weft", "t1", n, "cpu_ms").ok && (c.task == "t2" || c.task == "t2b") && c.field == "cpu_ms" {
-				line += " – |"
-				continue
-			}
-			if ratio, peer, ok := c.ahead(r, n); ok {
-				line += fmt.Sprintf(" %s %s |", times(ratio), peer)
-				any = true
-			} else {
-				line += " – |"
-			}
-		}
-		if any {
-			fmt.Fprintln(b, line)
-		}
-	}
-	fmt.Fprintln(b)
-}
-
-func (r *results) introduce(b *strings.Builder) {
+func (r *results) introduce(b *strings.Builder, names []string) {
 	fmt.Fprint(b, "# Benchmarks\n\n")
 	var loads []float64
-	repeats := 0
+	repeats := map[int]int{}
 	for _, x := range r.rows {
 		if l, err := strconv.ParseFloat(x.Load, 64); err == nil {
 			loads = append(loads, l)
 		}
 	}
-	for _, c := range r.cells {
-		repeats = max(repeats, len(c.rows))
+	for k, c := range r.cells {
+		if k.task != "prep" {
+			repeats[len(c.rows)]++
+		}
 	}
 	slices.Sort(loads)
-	if len(r.rows) == 0 {
-		return
+	last := r.rows[len(r.rows)-1].At
+	fmt.Fprintf(b, "Written by `make bench-peers` (see [bench/](../bench/README.md), which says what each task is). One run, of commit %s, from %s to %s.\n\n",
+		r.Commit, r.Started.Format("2006-01-02 15:04"), last.Format("15:04 UTC"))
+	fmt.Fprintf(b, "Machine: %s.\n", strings.Join(r.Machine, ", "))
+	if len(loads) > 0 {
+		fmt.Fprintf(b, "Load average of the machine meanwhile: %.1f to %.1f, median %.1f; one process at a time is 1.0 to 1.5, what is above is others'.\n\n",
+			loads[0], loads[len(loads)-1], loads[len(loads)/2])
 	}
-	fmt.Fprintf(b, "Written by `make bench-peers` (see [bench/](../bench/README.md), which says what each task is): measured from %s to %s.\n\n",
-		r.rows[0].At.Format("2006-01-02 15:04"), r.rows[len(r.rows)-1].At.Format("15:04 UTC"))
-	fmt.Fprintf(b, "Machine: %d cores, %s, %s, %s, %s, %s, %s.\n", runtime.NumCPU(), cpuModel(), system(), said("uname", "-sr"), said("go", "version"),
-		"Node "+said("node", "--version"), said("rustc", "--version"))
-	fmt.Fprintf(b, "Load average of the machine meanwhile: %.1f to %.1f, median %.1f; above the number of cores, others had it too.\n\n",
-		loads[0], loads[len(loads)-1], loads[len(loads)/2])
-	fmt.Fprintf(b, "Every figure is the median of up to %d runs, each in a process of its own, the libraries in turn; ± is half the distance of the slowest "+
-		"and the fastest. Times are CPU time: of the whole process for Weft, its garbage collector included, and for Rust; of the main thread "+
-		"for JavaScript, whose collector and compiler partly work in other threads. The first time in a process includes compiling in JavaScript, "+
-		"*again* does not. Heap is what is live after collection (for Rust what malloc has given out; for wasm its memory, which never shrinks). "+
-		"What took more than 4 s was measured once. A dash is what a library does not offer or what was not measured; *over* says that a process was ended, which may be for what is not timed.\n\n", repeats)
+	fmt.Fprintf(b, "Every figure is the median of the runs (3 of %d cells, 2 of %d, 1 of %d: what takes more than %d s, or for which no time was left), each in a "+
+		"process of its own, the libraries in turn; ± is half the distance of the slowest and the fastest. Times are CPU time of the whole process: what "+
+		"collects garbage or compiles beside the main thread counts, too. The first time in a process includes page faults and, in JavaScript, compiling; "+
+		"*again* and *later ones* are medians of up to six more times in the same process. Heap is what is live after collection (for Rust what malloc has "+
+		"given out; for wasm its memory, which never shrinks), resident what the process grew by. A dash is what a library does not offer or what was not "+
+		"measured; *over* says that a process was ended, which may be for what is not timed.\n\n", repeats[3], repeats[2], repeats[1], slow/1000)
 	fmt.Fprint(b, "| library | version | in | history in the saved state |\n| :-- | :-- | :-- | :-- |\n")
 	for _, p := range peers {
 		if slices.Contains(r.names, p.name) {
-			fmt.Fprintf(b, "| %s | %s | %s | %s |\n", p.name, p.version(), p.language, p.history)
+			fmt.Fprintf(b, "| %s | %s | %s | %s |\n", p.name, r.Versions[p.name], p.language, p.history)
 		}
 	}
-	fmt.Fprint(b, "\nLeft out: automerge-go (an older automerge through cgo) and Yorkie's document, which this harness does not have; the trace git-makefile, of 646 writers: diamond-types and loro had not written its messages after a minute, in yrs, which orders concurrent inserts otherwise, later edits are out of range, and the rest was not tried")
+	fmt.Fprintln(b)
 	for _, p := range peers {
 		if !slices.Contains(r.names, p.name) {
-			fmt.Fprintf(b, "; %s, which was not run", p.name)
+			fmt.Fprintf(b, "%s was not run. ", p.name)
 		}
 	}
-	fmt.Fprint(b, ".\n\n![time](benchmarks/time.svg)\n![bytes](benchmarks/bytes.svg)\n![memory](benchmarks/memory.svg)\n\n")
-}
-
-func said(name string, args ...string) string {
-	out, err := exec.Command(name, args...).Output()
-	if err != nil {
-		return "?"
-	}
-	return strings.TrimPrefix(strings.TrimSpace(string(out)), "go version ")
-}
-
-// after returns what follows a name and a separator in a file of such lines.
-func after(path, name, separator string) string {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return "?"
-	}
-	for line := range strings.Lines(string(b)) {
-		if k, v, ok := strings.Cut(line, separator); ok && strings.TrimSpace(k) == name {
-			return strings.Trim(strings.TrimSpace(v), `"`)
+	for _, trace := range names {
+		var without []string
+		for _, n := range r.names {
+			if c := r.cells[key{n, "prep", trace}]; c != nil && c.skipped != "" {
+				without = append(without, n+" ("+c.skipped+")")
+			}
+		}
+		if len(without) > 0 {
+			fmt.Fprintf(b, "Could not write the messages of %s, from which most other tasks start: %s. ", trace, strings.Join(without, ", "))
 		}
 	}
-	return "?"
+	fmt.Fprint(b, "\n\n![time](benchmarks/time.svg)\n![bytes](benchmarks/bytes.svg)\n![memory](benchmarks/memory.svg)\n\n")
 }
-
-func cpuModel() string { return after("/proc/cpuinfo", "model name", ":") }
-func system() string   { return after("/etc/os-release", "PRETTY_NAME", "=") }

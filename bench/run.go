@@ -22,35 +22,20 @@ var (
 		"B2.1", "B2.2", "B2.3", "B2.4", "B3.1", "B3.2", "B3.3", "B3.4", "M1", "M2", "M3"}
 )
 
-// row is what one process measured; see measurement in cmd/weft for the fields that are numbers.
-type row struct {
-	Peer, Task, Trace string
-	Different         bool
-	Skipped           string
-	Load              string // the machine's load average then
-	At                time.Time
-	Figures           map[string]float64
+// slow is how much CPU time, in milliseconds, a process may report and be run again.
+const slow = 3000
+
+// session is one run under way.
+type session struct {
+	*options
+	*record
+	begin  time.Time
+	done   map[key]int
+	failed map[key]bool // or so long that once must do
+	given  map[key]bool // prep: there are messages and a state
 }
 
-func (r *row) UnmarshalJSON(b []byte) error {
-	var all map[string]any
-	if err := json.Unmarshal(b, &all); err != nil {
-		return err
-	}
-	r.Figures = map[string]float64{}
-	for k, v := range all {
-		if x, ok := v.(float64); ok {
-			r.Figures[k] = x
-		}
-	}
-	text := func(k string) string { s, _ := all[k].(string); return s }
-	r.Peer, r.Task, r.Trace, r.Skipped, r.Load = text("peer"), text("task"), text("trace"), text("skipped"), text("load")
-	r.Different, _ = all["different"].(bool)
-	r.At, _ = time.Parse(time.RFC3339, text("at"))
-	return nil
-}
-
-// run measures everything and appends one line a process to results.jsonl, then what was measured on.
+// run measures everything: first each task of each library once, then again as far as the time goes.
 func run(o *options) error {
 	if err := os.MkdirAll(o.work, 0o755); err != nil {
 		return err
@@ -62,59 +47,77 @@ func run(o *options) error {
 	if out, err := exec.Command(o.weft, args...).CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, out)
 	}
-	mode := os.O_CREATE | os.O_WRONLY | os.O_TRUNC
-	if o.more {
-		mode = os.O_CREATE | os.O_WRONLY | os.O_APPEND
-	}
-	f, err := os.OpenFile(filepath.Join(o.work, "results.jsonl"), mode, 0o644)
+	r, err := openRecord(o)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	given := map[string]bool{}  // peer, trace: there are messages and a state
-	failed := map[string]bool{} // or so long that once must do
-	once := func(p peer, task, trace string) error {
-		key := p.name + " " + task + " " + trace
-		if failed[key] {
-			return nil
-		}
-		line, err := o.measure(p, task, trace)
-		var r row
-		if err != nil || json.Unmarshal(line, &r) == nil && r.Figures["cpu_ms"] > 4000 {
-			failed[key] = true
-		}
-		_, err = f.Write(append(line, '\n'))
-		return err
+	defer r.f.Close()
+	s := &session{options: o, record: r, begin: time.Now(), done: map[key]int{}, failed: map[key]bool{}, given: map[key]bool{}}
+	for _, x := range r.rows {
+		s.note(x)
 	}
 	for _, trace := range o.names {
+		s.say("writing the messages of %s", trace)
 		for _, p := range o.peers {
-			if line, err := o.measure(p, "prep", trace); err != nil {
-				fmt.Fprintf(os.Stderr, "%s\n", line)
-			} else {
-				given[p.name+trace] = true
+			if err := s.once(p, "prep", trace, 1); err != nil {
+				return err
 			}
 		}
 	}
 	for i := range o.repeats {
 		for _, trace := range append(o.names, "") {
 			for _, task := range o.tasksOf(trace) {
-				fmt.Fprintf(os.Stderr, "%s repeat %d of %d: %s %s\n", time.Now().Format("15:04:05"), i+1, o.repeats, task, trace)
+				if i > 0 && time.Since(s.begin) > o.budget {
+					continue
+				}
+				s.say("repeat %d of %d: %s %s", i+1, o.repeats, task, trace)
 				for _, p := range o.peers {
-					made := trace == "" || given[p.name+trace] || strings.HasPrefix(task, "t1")
-					if !made || task == "t1h" && p.name != "weft" {
-						continue
-					}
-					if err := once(p, task, trace); err != nil {
+					if err := s.once(p, task, trace, i+1); err != nil {
 						return err
 					}
 				}
 			}
 		}
+		if i == 0 {
+			s.say("growth")
+			if err := measureGrowth(o); err != nil {
+				return err
+			}
+		}
 	}
-	if err := f.Close(); err != nil {
+	s.say("done")
+	return nil
+}
+
+func (s *session) say(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, "%6.0f s  %s\n", time.Since(s.begin).Seconds(), fmt.Sprintf(format, args...))
+}
+
+func (s *session) note(x row) {
+	k := x.key()
+	s.done[k]++
+	if x.Skipped != "" || x.Figures["cpu_ms"] > slow {
+		s.failed[k] = true
+	}
+	if x.Task == "prep" && x.Skipped == "" {
+		s.given[k] = true
+	}
+}
+
+// once measures the nth time, unless that was done or makes no sense.
+func (s *session) once(p peer, task, trace string, n int) error {
+	k := key{p.name, task, trace}
+	needs := trace != "" && task != "prep" && !strings.HasPrefix(task, "t1")
+	if s.done[k] >= n || s.failed[k] || needs && !s.given[key{p.name, "prep", trace}] || task == "t1h" && p.name != "weft" {
+		return nil
+	}
+	line := s.measure(p, task, trace)
+	var x row
+	if err := json.Unmarshal(line, &x); err != nil {
 		return err
 	}
-	return measureGrowth(o)
+	s.note(x)
+	return s.add(line)
 }
 
 func (o *options) tasksOf(trace string) (out []string) {
@@ -155,8 +158,8 @@ func concurrent(dir, trace string) bool {
 	return bytes.Contains(head[:n], []byte(`"kind":"concurrent"`))
 }
 
-// measure runs one process. The line is never empty: one that failed says why.
-func (o *options) measure(p peer, task, trace string) (line []byte, failed error) {
+// measure runs one process and returns its line; one that failed says why.
+func (o *options) measure(p peer, task, trace string) []byte {
 	limit := o.timeout
 	if task == "prep" {
 		limit *= 4
@@ -168,7 +171,7 @@ func (o *options) measure(p peer, task, trace string) (line []byte, failed error
 	cmd.Env = append(os.Environ(), "TRACES="+o.traces, "WORK="+o.work)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
-	failed = cmd.Run()
+	failed := cmd.Run()
 	all := map[string]any{}
 	if failed == nil && json.Unmarshal(lastLine(out.Bytes()), &all) != nil {
 		failed = errors.New("no result")
@@ -188,9 +191,9 @@ func (o *options) measure(p peer, task, trace string) (line []byte, failed error
 	}
 	line, err := json.Marshal(all)
 	if err != nil {
-		return []byte("{}"), err
+		panic(err) // what was decoded can be encoded
 	}
-	return line, failed
+	return line
 }
 
 func lastLine(b []byte) []byte {

@@ -1,11 +1,6 @@
 package main
 
-import (
-	"bufio"
-	"encoding/json"
-	"os"
-	"slices"
-)
+import "slices"
 
 // cell is what one library took for one task on one trace, over the repeats.
 type cell struct {
@@ -14,33 +9,26 @@ type cell struct {
 	different bool
 }
 
-type key struct{ peer, task, trace string }
-
 // results holds every cell that was measured.
 type results struct {
+	header
 	cells map[key]*cell
 	rows  []row
 	names []string // peers that ran, in the order of the list
 }
 
 func readResults(path string) (*results, error) {
-	f, err := os.Open(path)
+	h, rows, err := readRecord(path)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	r := &results{cells: map[key]*cell{}}
+	r := &results{header: h, cells: map[key]*cell{}}
 	ran := map[string]bool{}
-	for s := bufio.NewScanner(f); s.Scan(); {
-		var x row
-		if err := json.Unmarshal(s.Bytes(), &x); err != nil {
-			return nil, err
-		}
-		k := key{x.Peer, x.Task, x.Trace}
-		c := r.cells[k]
+	for _, x := range rows {
+		c := r.cells[x.key()]
 		if c == nil {
 			c = &cell{}
-			r.cells[k] = c
+			r.cells[x.key()] = c
 		}
 		ran[x.Peer] = true
 		if x.Skipped != "" {
@@ -85,17 +73,4 @@ func (r *results) figure(peer, task, trace, field string) figure {
 		f.spread = (all[len(all)-1] - all[0]) / f.median
 	}
 	return f
-}
-
-// best returns the least median among the peers, ours left out.
-func (r *results) best(task, trace, field string) (peer string, f figure) {
-	for _, n := range r.names {
-		if n == "weft" {
-			continue
-		}
-		if x := r.figure(n, task, trace, field); x.ok && x.median > 0 && (!f.ok || x.median < f.median) {
-			peer, f = n, x
-		}
-	}
-	return peer, f
 }

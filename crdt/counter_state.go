@@ -259,19 +259,23 @@ func (c *counterState) Empty() bool { return c.end == 0 && (c.more == nil || len
 func (c *counterState) Save(w *runtime.StateWriter) {
 	var few [1]counterRow
 	all := c.all(&few)
-	var one [1]*counterRow
+	var one [1]uint32
 	rows := one[:0]
+	if len(all) > 1 {
+		rows = make([]uint32, 0, len(all))
+	}
 	for i := range all {
 		r := &all[i]
 		if r.end > 0 && w.Outside(runtime.LocalDot{Rep: r.rep, Seq: r.end - 1}) || r.reset != nil && w.Outside(r.reset.by) {
-			rows = append(rows, r)
+			rows = append(rows, uint32(i))
 		}
 	}
 	if len(rows) > 1 {
 		rt := w.Runtime()
-		slices.SortFunc(rows, func(a, b *counterRow) int { return rt.CompareReplicas(a.rep, b.rep) })
+		slices.SortFunc(rows, func(a, b uint32) int { return rt.CompareReplicas(all[a].rep, all[b].rep) })
 	}
-	for _, r := range rows {
+	for _, i := range rows {
+		r := &all[i]
 		head := uint64(w.Number(r.rep)) << 2
 		if r.end > 0 {
 			head |= 1

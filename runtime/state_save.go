@@ -266,6 +266,7 @@ func (s *saver) canonical(dst []byte) []byte {
 func (s *saver) clock() {
 	r := s.rt
 	s.uvarint(uint64(len(s.reps)))
+	s.out = slices.Grow(s.out, len(s.reps)*(16+2)) // ID and clock of each
 	for _, rep := range s.reps {
 		s.out = append(s.out, r.replicas[rep][:]...)
 	}

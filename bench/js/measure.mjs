@@ -18,36 +18,55 @@ WebAssembly.instantiate = async (...args) => {
 
 const round = x => Math.round(x * 1000) / 1000
 
-// CPU time of the main thread in ms. /proc/self/schedstat tells it, but the kernel brings it up to date only when the
-// thread leaves the CPU, so nap for a moment first.
-const cell = new Int32Array(new SharedArrayBuffer(4))
+// CPU time of this process in ms, all threads: what collects garbage and compiles beside the main thread counts, too.
 export const cpu = () => {
-  Atomics.wait(cell, 0, 0, 0.02)
-  return Number(fs.readFileSync('/proc/self/schedstat', 'utf8').split(' ')[0]) / 1e6
+  const { user, system } = process.cpuUsage()
+  return (user + system) / 1e3
+}
+
+// timed returns the CPU time of f, the garbage before it collected.
+export const timed = f => {
+  globalThis.gc()
+  const begin = cpu()
+  f()
+  return round(cpu() - begin)
 }
 
 // start returns a function that tells the time since then.
 export const start = () => {
-  const p = process.cpuUsage()
+  globalThis.gc()
   const wall = performance.now()
-  const main = cpu()
+  const begin = cpu()
   return () => {
-    const ms = performance.now() - wall
-    const cpuMS = cpu() - main
-    const u = process.cpuUsage(p)
-    return { ms: round(ms), cpu_ms: round(cpuMS), process_ms: round((u.user + u.system) / 1e3) }
+    const used = cpu() - begin
+    return { ms: round(performance.now() - wall), cpu_ms: round(used) }
   }
 }
 
+export const median = all => all.sort((a, b) => a - b)[(all.length - 1) >> 1]
+
+// How much CPU time, in ms, repeats of a task may take.
+const ENOUGH = 2000
+
+// again returns the median CPU time of up to n times f, which returns it.
 export const again = (n, f) => {
+  const begin = cpu()
   const all = []
-  for (let i = 0; i < n; i++) {
-    globalThis.gc()
-    const t = start()
-    f()
-    all.push(t().cpu_ms)
-  }
-  return all.sort((a, b) => a - b)[(n - 1) >> 1]
+  while (!all.length || (all.length < n && cpu() - begin < ENOUGH)) all.push(f())
+  return median(all)
+}
+
+// repeated does a whole task once, and up to six times more as long as all takes no more than enough. Each gives its times
+// by name: those of the first are returned under that name, the medians of the others under the name for later ones.
+const later = { cpu_ms: 'warm_ms', save_ms: 'save_again_ms', load_ms: 'load_again_ms' }
+export const repeated = async task => {
+  const begin = cpu()
+  const out = await task(true)
+  const one = cpu() - begin
+  const all = []
+  while (all.length < 6 && cpu() - begin + one < ENOUGH) all.push(await task(false))
+  for (const [k, name] of Object.entries(later)) if (all.length && k in out) out[name] = median(all.map(x => x[k]))
+  return out
 }
 
 // What is live on the heaps, those of wasm included (which never shrink), and what is resident.
@@ -63,11 +82,13 @@ export const memory = async () => {
   const m = process.memoryUsage()
   let wasm = 0
   for (const x of memories) wasm += x.buffer.byteLength
-  return { heap: m.heapUsed + m.arrayBuffers + wasm, rss: m.rss }
+  return { heap: m.heapUsed + m.arrayBuffers + wasm, rss: m.rss, wasm }
 }
 
-export const grown = async before => {
+// grown tells nothing where a library's own memory, which only grows, had room from before.
+export const grown = async (before, used = false) => {
   const now = await memory()
+  if (used && now.wasm) return {}
   return { heap_bytes: now.heap - before.heap, rss_bytes: now.rss - before.rss }
 }
 

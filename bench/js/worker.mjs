@@ -3,7 +3,7 @@
 // "weft bench -workloads" wrote, and where messages and saved states are kept, in WORK/PEER).
 import fs from 'node:fs'
 import zlib from 'node:zlib'
-import { again, grown, memory, sized, start } from './measure.mjs'
+import { again, grown, memory, repeated, sized, start, timed } from './measure.mjs'
 
 const [peer, task, trace = ''] = process.argv.slice(2)
 const { TRACES, WORK } = process.env
@@ -42,11 +42,15 @@ function readMessages () {
 const readState = () => new Uint8Array(fs.readFileSync(`${dir}/${trace}.state`))
 const total = messages => messages.reduce((n, m) => n + m.length, 0)
 
+// saved measures the first save, and later ones after an edit each.
 function saved (h) {
-  const t = start()
-  const state = P.save(h)
-  const save = t().cpu_ms
-  return { save_ms: save, save_again_ms: again(4, () => P.save(h)), ...sized(state) }
+  let state
+  const save = timed(() => { state = P.save(h) })
+  const later = again(6, () => {
+    P.edit(h, [{ text: { at: 0, insert: 'x' } }])
+    return timed(() => P.save(h))
+  })
+  return { save_ms: save, save_again_ms: later, ...sized(state) }
 }
 
 // Concurrent traces: libraries may order concurrent inserts differently, which is told; the length must be right.
@@ -56,44 +60,50 @@ function compare (t, text) {
   return { different: true }
 }
 
+// What is replayed is read after the first look at the memory and gone before the next: what the library keeps of it counts.
 async function local (emits) {
-  const t = readTrace()
-  const ops = edits(t)
+  const end = readEnd()
   let messages = 0
   let bytes = 0
   const before = await memory()
-  const h = P.create(0, emits ? m => { messages++; bytes += m.length } : null)
+  let ops = edits(readTrace())
   const clock = start()
+  const h = P.create(0, emits ? m => { messages++; bytes += m.length } : null)
   for (const op of ops) P.edit(h, [op])
-  const text = P.text(h)
+  let text = P.text(h)
   const time = clock()
+  compare(end, text)
+  ops = text = null
   const size = await grown(before)
-  compare(t, text)
   line({ ...time, ...size, messages, message_bytes: bytes, ...saved(h) })
-  check(ops.length > 0)
 }
 
 async function atOnce () {
-  const t = readTrace()
-  const ops = edits(t)
+  const end = readEnd()
   let bytes = 0
   const before = await memory()
-  const h = P.create(0, m => { bytes += m.length })
+  let ops = edits(readTrace())
   const clock = start()
+  const h = P.create(0, m => { bytes += m.length })
   P.edit(h, ops)
-  const text = P.text(h)
+  let text = P.text(h)
   const time = clock()
-  compare(t, text)
-  line({ ...time, ...await grown(before), messages: 1, message_bytes: bytes, ...saved(h) })
-  check(ops.length > 0)
+  compare(end, text)
+  ops = text = null
+  const size = await grown(before)
+  line({ ...time, ...size, messages: 1, message_bytes: bytes, ...saved(h) })
 }
 
-// prepare writes messages and state. In a concurrent trace each agent writes where it knows exactly the ancestors.
+// prepare writes messages and state. In a concurrent trace each agent writes where it knows exactly the ancestors; its
+// replica is there from its first transaction to its last.
 function prepare () {
   const t = readTrace()
   let sink = null
-  const replicas = Array.from({ length: t.numAgents || 1 }, (_, n) => P.create(n, m => { if (sink) sink.push(m) }))
+  const replicas = Array(t.numAgents || 1).fill(null)
   const known = replicas.map(() => new Set())
+  const last = []
+  t.txns.forEach((x, i) => { last[x.agent || 0] = i })
+  let written = null
   const made = []
   t.txns.forEach((x, i) => {
     const agent = x.agent || 0
@@ -107,19 +117,24 @@ function prepare () {
       stack.push(...t.txns[j].parents)
     }
     sink = null // some libraries announce what others wrote, too
+    const replica = replicas[agent] ||= P.create(agent, m => { if (sink) sink.push(m) })
     lacks.sort((a, b) => a - b)
     const inbox = lacks.flatMap(j => made[j])
-    if (inbox.length > 1 && P.applyBatch) P.applyBatch(replicas[agent], inbox)
-    else for (const m of inbox) P.apply(replicas[agent], m)
+    if (inbox.length > 1 && P.applyBatch) P.applyBatch(replica, inbox)
+    else for (const m of inbox) P.apply(replica, m)
     sink = []
-    for (const [at, del, insert] of x.patches) P.edit(replicas[agent], [{ text: { at, delete: del, insert } }])
+    for (const [at, del, insert] of x.patches) P.edit(replica, [{ text: { at, delete: del, insert } }])
     made.push(sink)
     known[agent].add(i)
+    if (i === last[agent]) {
+      written = replica
+      replicas[agent] = null
+    }
   })
   sink = null
   const messages = made.flat()
   writeMessages(messages)
-  let h = replicas[0]
+  let h = written
   if (t.kind === 'concurrent') {
     h = P.create(1e6, null)
     if (P.applyBatch) P.applyBatch(h, messages)
@@ -136,30 +151,34 @@ async function remote (batch) {
   const before = await memory() // the messages are read after this and gone before the next: neither counts them
   let messages = readMessages()
   const counts = { messages: messages.length, message_bytes: total(messages) }
-  globalThis.gc()
   const clock = start()
   const h = P.create(1e6, null)
   if (batch) P.applyBatch(h, messages)
   else for (const m of messages) P.apply(h, m)
-  const text = P.text(h)
+  let text = P.text(h)
   const time = clock()
-  messages = null
+  const same = compare(t, text)
+  messages = text = null
   const size = await grown(before)
-  line({ ...time, ...size, ...compare(t, text), ...counts, ...saved(h) })
+  line({ ...time, ...size, ...same, ...counts, ...saved(h) })
 }
 
 async function load () {
   const t = readEnd()
-  const state = readState()
   const before = await memory()
+  let state = readState()
+  const size = sized(state)
   const clock = start()
   const h = P.load(1e6, state, null)
-  const text = P.text(h)
+  let text = P.text(h)
   const time = clock()
-  const size = await grown(before)
-  const warm = again(6, () => P.text(P.load(1e6, state, null)))
-  line({ ...time, ...size, ...compare(t, text), warm_ms: warm, ...sized(state) })
+  const same = compare(t, text)
+  state = text = null
+  const memoryGrown = await grown(before)
   P.text(h)
+  state = readState()
+  const warm = again(6, () => timed(() => P.text(P.load(1e6, state, null))))
+  line({ ...time, ...memoryGrown, ...same, warm_ms: warm, ...size })
 }
 
 function first () {
@@ -173,10 +192,10 @@ function first () {
   const clock = start()
   edit()
   const time = clock()
-  line({ ...time, warm_ms: again(6, edit), messages: 1, message_bytes: bytes })
+  line({ ...time, warm_ms: again(6, () => timed(edit)), messages: 1, message_bytes: bytes })
 }
 
-function diverge (n) {
+async function diverge (n) {
   if (!P.since) return line({ skipped: 'no such call' })
   const state = readState()
   const script = JSON.parse(fs.readFileSync(`${WORK}/delta-${trace}.json`))
@@ -186,22 +205,33 @@ function diverge (n) {
     for (const text of ops.slice(0, n)) P.edit(h, [{ text }])
     return [h, base]
   }
-  const [a, base] = side(1e6 + 1, script.a)
-  const [b] = side(1e6 + 2, script.b)
-  const clock = start()
-  const fromA = P.since(a, base)
-  const fromB = P.since(b, base)
-  P.apply(a, fromB)
-  P.apply(b, fromA)
-  const same = P.text(a) === P.text(b)
-  const time = clock()
-  check(same, 'the two differ after the exchange')
-  line({ ...time, messages: 2, message_bytes: fromA.length + fromB.length })
+  line(await repeated(() => {
+    const [a, base] = side(1e6 + 1, script.a)
+    const [b] = side(1e6 + 2, script.b)
+    const clock = start()
+    const fromA = P.since(a, base)
+    const fromB = P.since(b, base)
+    P.apply(a, fromB)
+    P.apply(b, fromA)
+    const same = P.text(a) === P.text(b)
+    const time = clock()
+    check(same, 'the two differ after the exchange')
+    return { ...time, messages: 2, message_bytes: fromA.length + fromB.length }
+  }))
 }
 
 async function workload () {
   const w = JSON.parse(fs.readFileSync(`${WORK}/${task}.json`))
-  if (!P.supports([...w.a, ...w.b || []])) return line({ skipped: 'no such type' })
+  const ops = [...w.a, ...w.b || []]
+  if (!P.supports(ops)) return line({ skipped: 'no such type' })
+  const array = ops.reduce((n, op) => n + (op.array ? op.array.values.length : 0), 0)
+  const keys = new Set(ops.filter(op => op.map).map(op => op.map.key)).size
+  const counter = ops.reduce((n, op) => n + (op.amount || 0), 0)
+  const whole = h => check(`${P.sizes(h)}` === `${[array, keys, counter]}`, `has ${P.sizes(h)}, not ${[array, keys, counter]}`)
+  line(await repeated(first => workloadOnce(w, whole, first)))
+}
+
+async function workloadOnce (w, whole, first) {
   let sink = []
   let one = P.create(1, m => sink.push(m))
   let other = P.create(2, m => sink.push(m))
@@ -219,9 +249,9 @@ async function workload () {
     for (const m of messages) P.apply(other, m)
   } else if (w.shape === 'pair') {
     P.edit(one, [{ text: { at: 0, insert: w.start } }])
-    const first = sink
+    const known = sink
     sink = []
-    for (const m of first) P.apply(other, m)
+    for (const m of known) P.apply(other, m)
     const fromOne = []
     const fromOther = []
     const clock = start()
@@ -235,7 +265,7 @@ async function workload () {
     time = clock()
     messages = [...fromOne, ...fromOther]
   } else {
-    messages = sink = []
+    messages = []
     w.a.forEach((op, i) => P.edit(P.create(10 + i, m => messages.push(m)), [op]))
     sink = []
     applyAll(one, messages)
@@ -243,18 +273,19 @@ async function workload () {
     applyAll(other, messages)
     time = clock()
   }
+  whole(one)
+  whole(other)
   check(P.text(one) === P.text(other), 'the two clients differ')
-  const clock = start()
-  const state = P.save(one)
-  const save = clock().cpu_ms
-  const counts = { messages: messages.length, message_bytes: total(messages) }
+  let state
+  const save = timed(() => { state = P.save(one) })
+  const counts = { messages: messages.length, message_bytes: total(messages), ...sized(state) }
   one = other = messages = sink = null
-  const before = await memory()
-  const parse = start()
-  const h = P.load(3, state, null)
-  const warm = parse().cpu_ms
-  line({ ...time, ...counts, save_ms: save, ...sized(state), warm_ms: warm, ...await grown(before) })
-  P.text(h)
+  const before = first ? await memory() : null
+  let h
+  const parse = timed(() => { h = P.load(3, state, null) })
+  const size = first ? await grown(before, true) : {}
+  whole(h)
+  return { ...time, ...counts, save_ms: save, load_ms: parse, ...size }
 }
 
 switch (task) {
@@ -266,6 +297,6 @@ switch (task) {
   case 't2b': await remote(true); break
   case 't4': await load(); break
   case 'first': first(); break
-  default: task.startsWith('delta-') ? diverge(Number(task.slice(6))) : await workload()
+  default: await (task.startsWith('delta-') ? diverge(Number(task.slice(6))) : workload())
 }
 process.exit(0)

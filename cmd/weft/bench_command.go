@@ -38,15 +38,16 @@ Tasks without a trace (B1 to B3 are those of the public dmonad/crdt-benchmarks, 
   B2.1-B2.4  two clients edit one text at the same time, a transaction each, and exchange them
   B3.1-B3.4  1,540 clients write at once, and one takes it all
   M1-M3      6,000 keys of a map, 6,000 writes of one key, 6,000 additions to a counter
-"B1", "B2", "B3" and "M" mean all of theirs. In these, message_bytes are of all messages, save_ms the encoding, warm_ms the
-loading of the saved state, heap_bytes what the loaded replica takes.
+"B1", "B2", "B3" and "M" mean all of theirs. In these, message_bytes are of all messages, save_ms the encoding, load_ms the
+loading of the saved state, heap_bytes what the loaded replica takes. They are done again in the same process with fresh
+replicas: warm_ms, save_again_ms and load_again_ms are the medians of the later times, as in the tasks above.
 
 -growth measures what happens at 1, 10 and 100 times the document length, tombstones, replicas, keys, objects, history and
 offline edits; its last column is the steepest growth of the row's figures since the row above over that of n log n: above 1
 (and beyond noise) something grows faster than that.
 
--check measures some tasks as multiples of a reference loop that runs in turn with them, so that the speed of the machine
-does not matter, and compares these and the bytes with what they were.
+-against measures some tasks of this program and of another build of it in turn, so that the machine is the same for both,
+and compares times and bytes.
 
 Without -task the tasks of the traces given run, or those without a trace if none is given.`,
 	setup: func(fs *flag.FlagSet) func(*console, []string) error {
@@ -56,7 +57,7 @@ Without -task the tasks of the traces given run, or those without a trace if non
 		fs.BoolVar(&o.processes, "processes", false, "each task and run in a process of its own")
 		fs.StringVar(&o.artifacts, "artifacts", "", "keep messages and saved states in `DIR`, and read them there")
 		fs.StringVar(&o.workloads, "workloads", "", "only write what the tasks do as JSON into `DIR`, for programs that measure other libraries")
-		fs.StringVar(&o.baseline, "check", "", "compare with the baseline in `FILE` and fail on a loss of more than 10 %; without the file, write it")
+		fs.StringVar(&o.against, "against", "", "compare with another build of weft, `PROGRAM`, and fail on a loss of more than 10 %; -runs says how many rounds")
 		fs.BoolVar(&o.growth, "growth", false, "measure how time, bytes and memory grow with the size of the work")
 		return func(c *console, args []string) error {
 			if *tasks != "" {
@@ -72,7 +73,7 @@ type benchOptions struct {
 	runs                 int
 	processes            bool
 	artifacts, workloads string
-	baseline             string
+	against              string
 	growth               bool
 }
 
@@ -90,8 +91,8 @@ func bench(c *console, o benchOptions, paths []string) error {
 	if o.growth {
 		return benchGrowth(c)
 	}
-	if o.baseline != "" {
-		return checkBaseline(c, o.baseline, o.runs)
+	if o.against != "" {
+		return checkAgainst(c, o.against, o.runs)
 	}
 	if o.workloads != "" {
 		return writeWorkloads(c, o.workloads, paths)

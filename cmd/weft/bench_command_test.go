@@ -155,18 +155,34 @@ func TestMediansOfRuns(t *testing.T) {
 	}
 }
 
-func TestBaselineAllowsTenPercent(t *testing.T) {
-	was := baseline{Times: map[string]float64{"t1": 2, "M1": 1}, Bytes: map[string]int{"t1 messages": 1000, "t1 state": 500}}
+func TestCheckAllowsTenPercent(t *testing.T) {
+	program := func(t1, m1 float64, bytes int) *contender {
+		c := newContender("", "")
+		for i, more := range []float64{0, 1, 0, 0.5, 0.2, 2, 3, 0} {
+			if i == 0 && t1 == 2 {
+				more = -0.5 // one lucky time says nothing
+			}
+			c.times["t1 time"] = append(c.times["t1 time"], t1+more)
+			c.times["M1 time"] = append(c.times["M1 time"], m1+more)
+			c.times["M3 time"] = append(c.times["M3 time"], t1/100)
+		}
+		c.sizes["t1 messages"], c.sizes["t1 state"] = bytes, 500
+		return c
+	}
 	for _, c := range []struct {
 		t1, m1 float64
 		bytes  int
+		slower int
 		want   string
 	}{
-		{2.1, 0.5, 1050, ""}, {2.3, 1, 1000, "1 figure"}, {2.3, 1.2, 1000, "2 figures"}, {2, 1, 1200, "1 figure"},
+		{2.1, 0.5, 1050, 0, ""}, {2.3, 1, 1000, 1, "1 figure"}, {2.3, 1.2, 1000, 2, "2 figures"}, {2, 1, 1200, 0, "1 figure"},
 	} {
-		now := baseline{Times: map[string]float64{"t1": c.t1, "M1": c.m1}, Bytes: map[string]int{"t1 messages": c.bytes, "t1 state": 500}}
+		pair := [2]*contender{program(2, 1, 1000), program(c.t1, c.m1, c.bytes)}
+		if tasks := worse(pair); len(tasks) != c.slower {
+			t.Errorf("%+v: %v are worse", c, tasks)
+		}
 		var out bytes.Buffer
-		err := was.compare(&console{out: &out}, now)
+		err := compareContenders(&console{out: &out}, pair)
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.HasPrefix(err.Error(), c.want)) {
 			t.Errorf("%+v: %v, want %q; %s", c, err, c.want, out.String())
 		}
@@ -188,11 +204,11 @@ func TestGrowthsMakeTheSameDocumentAgain(t *testing.T) {
 func TestGrowthAgainstNLogN(t *testing.T) {
 	before := growthPoint{Size: 1000, BuildMS: 10, SaveMS: 0.1, SaveBytes: 100_000}
 	linear := growthPoint{Size: 10_000, BuildMS: 100, SaveMS: 1, SaveBytes: 1_000_000}
-	if w := linear.against(&before); w >= 1 {
+	if w, _ := linear.against(&before); w >= 1 {
 		t.Errorf("linear growth: %.2f, want below 1", w)
 	}
 	square := growthPoint{Size: 10_000, BuildMS: 1000, SaveMS: 1, SaveBytes: 1_000_000}
-	if w := square.against(&before); w < 5 {
-		t.Errorf("quadratic growth: %.2f, want 7.5", w)
+	if w, of := square.against(&before); w < 5 || of != "making" {
+		t.Errorf("quadratic growth: %.2f %s, want 7.5 making", w, of)
 	}
 }

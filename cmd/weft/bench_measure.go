@@ -33,10 +33,13 @@ type measurement struct {
 	LinkBytes    int `json:"link_bytes,omitempty"` // the same messages, each by itself, as a link carries them
 
 	SaveMS      float64 `json:"save_ms,omitempty"`       // CPU time of the first save
-	SaveAgainMS float64 `json:"save_again_ms,omitempty"` // and of later ones with no edit between
+	SaveAgainMS float64 `json:"save_again_ms,omitempty"` // and of later ones after an edit each: the median
 	SaveBytes   int     `json:"save_bytes,omitempty"`
 	SaveGzip    int     `json:"save_gzip,omitempty"`
 	SaveZstd    int     `json:"save_zstd,omitempty"`
+
+	LoadMS      float64 `json:"load_ms,omitempty"` // workloads: of the first load of the saved state, and of later ones
+	LoadAgainMS float64 `json:"load_again_ms,omitempty"`
 
 	HeapBytes int64 `json:"heap_bytes,omitempty"` // growth of what is live, after collection
 	RSSBytes  int64 `json:"rss_bytes,omitempty"`  // growth of the resident memory, after collection (Linux)
@@ -101,10 +104,13 @@ func cpuOf(fn func() error) (float64, error) {
 	return milliseconds(cpuTime() - begin), err
 }
 
-// again returns the median CPU time of n times fn.
+// enough is how much CPU time repeats of a task in one process may take.
+const enough = 2 * time.Second
+
+// again returns the median CPU time of up to n times fn.
 func again(n int, fn func() error) (float64, error) {
 	var all []time.Duration
-	for range n {
+	for begin := cpuTime(); len(all) == 0 || len(all) < n && cpuTime()-begin < enough; {
 		goruntime.GC()
 		begin := cpuTime()
 		if err := fn(); err != nil {
@@ -113,6 +119,28 @@ func again(n int, fn func() error) (float64, error) {
 		all = append(all, cpuTime()-begin)
 	}
 	return milliseconds(median(all)), nil
+}
+
+// repeated does a whole task once, and up to six times more as long as all takes no more than enough: what the first time
+// costs more is told apart. The later times are medians.
+func repeated(task func(first bool) (measurement, error)) (m measurement, err error) {
+	begin := cpuTime()
+	if m, err = task(true); err != nil {
+		return m, err
+	}
+	var later []measurement
+	for one := cpuTime() - begin; len(later) < 6 && cpuTime()-begin+one < enough; {
+		n, err := task(false)
+		if err != nil {
+			return m, err
+		}
+		later = append(later, n)
+	}
+	if len(later) > 0 {
+		n := medians(later)
+		m.WarmMS, m.SaveAgainMS, m.LoadAgainMS = n.CPUMS, n.SaveMS, n.LoadMS
+	}
+	return m, nil
 }
 
 // footprint is the memory of this process after collection.

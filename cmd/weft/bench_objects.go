@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	goruntime "runtime"
@@ -83,9 +84,14 @@ func (c *client) receive(messages [][]byte) error {
 }
 
 func (w *workload) measure() (measurement, error) {
-	m := measurement{Peer: "weft", Task: w.ID}
+	m, err := repeated(w.once)
+	m.Peer, m.Task = "weft", w.ID
+	return m, err
+}
+
+// once does the whole workload with fresh replicas. Memory and compressed sizes are looked at the first time only.
+func (w *workload) once(first bool) (m measurement, err error) {
 	var one, other *client
-	var err error
 	switch w.Shape {
 	case "alone":
 		one, other, err = w.alone(&m)
@@ -100,7 +106,7 @@ func (w *workload) measure() (measurement, error) {
 	if one.rt.Digest() != other.rt.Digest() {
 		return m, errors.New("the two clients differ")
 	}
-	return m, w.encode(&m, one)
+	return m, w.encode(&m, one, first)
 }
 
 func (m *measurement) count(messages [][]byte) {
@@ -182,27 +188,36 @@ func (w *workload) crowded(m *measurement) (one, other *client, err error) {
 }
 
 // encode measures the saved state: writing, size, reading, and what a replica that read it takes.
-func (w *workload) encode(m *measurement, c *client) (err error) {
+func (w *workload) encode(m *measurement, c *client, first bool) (err error) {
 	var state []byte
 	if m.SaveMS, err = cpuOf(func() error { state, err = c.rt.Save(); return err }); err != nil {
 		return err
 	}
-	if err := m.sized(state); err != nil {
-		return err
+	if first {
+		if err := m.sized(state); err != nil {
+			return err
+		}
 	}
 	c = nil
-	before := memoryNow()
+	before := footprint{}
+	if first {
+		before = memoryNow()
+	}
+	own := bytes.Clone(state) // what the replica keeps of it counts
 	var back *client
-	m.WarmMS, err = cpuOf(func() error {
+	m.LoadMS, err = cpuOf(func() error {
 		if back, err = newClient(crowdSize+1, runtime.History{}); err != nil {
 			return err
 		}
-		return back.rt.Load(state)
+		return back.rt.Load(own)
 	})
 	if err != nil {
 		return fmt.Errorf("loading the saved state: %w", err)
 	}
-	before.grown(m)
+	own = nil
+	if first {
+		before.grown(m)
+	}
 	goruntime.KeepAlive(back)
 	goruntime.KeepAlive(state)
 	return nil

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/seed1312cc15/weft/internal/trace"
@@ -107,8 +108,9 @@ func (t *traceTask) local(task string) (m measurement, err error) {
 	if err != nil {
 		return m, err
 	}
+	stop := func() {}
 	if task != "t1n" {
-		r.rt.OnUpdate(func(u runtime.Update) { m.Messages++; m.MessageBytes += len(u.Data) })
+		stop = r.rt.OnUpdate(func(u runtime.Update) { m.Messages++; m.MessageBytes += len(u.Data) })
 	}
 	clock := start()
 	if t.start != "" {
@@ -128,20 +130,35 @@ func (t *traceTask) local(task string) (m measurement, err error) {
 	text = ""
 	before.grown(&m)
 	goruntime.KeepAlive(t)
-	_, err = saved(&m, r)
-	return m, err
+	stop()
+	return m, saved(&m, r)
 }
 
-// saved measures the first save of r, and later ones, and returns the state.
-func saved(m *measurement, r *replica) (state []byte, err error) {
-	save := func() error { state, err = r.rt.Save(); return err }
+// saved measures the first save of r, and later ones after an edit each.
+func saved(m *measurement, r *replica) error {
+	var state []byte
+	save := func() (err error) { state, err = r.rt.Save(); return err }
+	var err error
 	if m.SaveMS, err = cpuOf(save); err != nil {
-		return nil, err
+		return err
 	}
-	if m.SaveAgainMS, err = again(4, save); err != nil {
-		return nil, err
+	if err := m.sized(state); err != nil {
+		return err
 	}
-	return state, m.sized(state)
+	var all []time.Duration
+	for begin := cpuTime(); len(all) == 0 || len(all) < 6 && cpuTime()-begin < enough; {
+		if err := r.insert(0, "x"); err != nil {
+			return err
+		}
+		goruntime.GC()
+		begin := cpuTime()
+		if err := save(); err != nil {
+			return err
+		}
+		all = append(all, cpuTime()-begin)
+	}
+	m.SaveAgainMS = milliseconds(median(all))
+	return nil
 }
 
 // atOnce is t1b: one transaction, larger than what is allowed by default.
@@ -151,7 +168,7 @@ func (t *traceTask) atOnce() (m measurement, err error) {
 	if err != nil {
 		return m, err
 	}
-	r.rt.OnUpdate(func(u runtime.Update) { m.Messages++; m.MessageBytes += len(u.Data) })
+	stop := r.rt.OnUpdate(func(u runtime.Update) { m.Messages++; m.MessageBytes += len(u.Data) })
 	clock := start()
 	if t.start != "" {
 		err = r.insert(0, t.start)
@@ -168,28 +185,22 @@ func (t *traceTask) atOnce() (m measurement, err error) {
 		return m, errors.New("the text is not the trace's")
 	}
 	before.grown(&m)
-	_, err = saved(&m, r)
-	return m, err
+	stop()
+	return m, saved(&m, r)
 }
 
-// remote is t2, and in one bundle t2b.
+// remote is t2, and in one bundle t2b. The messages are read after the first look at the memory and gone before the next:
+// what the replica keeps of them counts.
 func (t *traceTask) remote(bundled bool) (m measurement, err error) {
+	if m.LinkBytes, err = t.packed(); err != nil {
+		return m, err
+	}
+	before := memoryNow()
 	messages, err := t.messages()
 	if err != nil {
 		return m, err
 	}
-	m.Messages = len(messages)
-	for _, b := range messages {
-		m.MessageBytes += len(b)
-	}
-	packer := runtime.Packer{Split: true}
-	for _, b := range messages {
-		packed, err := packer.Append(nil, b)
-		if err != nil {
-			return m, err
-		}
-		m.LinkBytes += len(packed)
-	}
+	m.count(messages)
 	if bundled {
 		b, err := runtime.Bundle(messages)
 		if err != nil {
@@ -198,7 +209,6 @@ func (t *traceTask) remote(bundled bool) (m measurement, err error) {
 		messages = [][]byte{b}
 		m.MessageBytes = len(b)
 	}
-	before := memoryNow()
 	clock := start()
 	r, err := newReplica(reader(1), runtime.Options{})
 	if err != nil {
@@ -212,20 +222,35 @@ func (t *traceTask) remote(bundled bool) (m measurement, err error) {
 	if text != t.end {
 		return m, errors.New("the text is not the trace's")
 	}
-	text = ""
+	text, messages = "", nil
 	before.grown(&m)
-	goruntime.KeepAlive(messages)
-	_, err = saved(&m, r)
-	return m, err
+	return m, saved(&m, r)
 }
 
-// load is t4.
+// packed returns how many bytes the messages take on a link.
+func (t *traceTask) packed() (n int, err error) {
+	messages, err := t.messages()
+	if err != nil {
+		return 0, err
+	}
+	packer := runtime.Packer{Split: true}
+	for _, b := range messages {
+		p, err := packer.Append(nil, b)
+		if err != nil {
+			return 0, err
+		}
+		n += len(p)
+	}
+	return n, nil
+}
+
+// load is t4. What the replica keeps of the state's bytes counts as its memory.
 func (t *traceTask) load() (m measurement, err error) {
+	before := memoryNow()
 	state, err := t.state()
 	if err != nil {
 		return m, err
 	}
-	before := memoryNow()
 	clock := start()
 	r, err := loaded(2, state)
 	if err != nil {
@@ -236,9 +261,15 @@ func (t *traceTask) load() (m measurement, err error) {
 	if text != t.end {
 		return m, errors.New("the text is not the trace's")
 	}
-	text = ""
+	if err := m.sized(state); err != nil {
+		return m, err
+	}
+	text, state = "", nil
 	before.grown(&m)
 	goruntime.KeepAlive(r)
+	if state, err = t.state(); err != nil {
+		return m, err
+	}
 	m.WarmMS, err = again(6, func() error {
 		r, err := loaded(3, state)
 		if err == nil {
@@ -246,10 +277,7 @@ func (t *traceTask) load() (m measurement, err error) {
 		}
 		return err
 	})
-	if err != nil {
-		return m, err
-	}
-	return m, m.sized(state)
+	return m, err
 }
 
 // first is the time from bytes to the first edit.
@@ -283,6 +311,10 @@ func (t *traceTask) diverge(edits int) (m measurement, err error) {
 	if err != nil {
 		return m, err
 	}
+	return repeated(func(bool) (measurement, error) { return t.divergeOnce(state, edits) })
+}
+
+func (t *traceTask) divergeOnce(state []byte, edits int) (m measurement, err error) {
 	var pair [2]*replica
 	for i := range pair {
 		if pair[i], err = loaded(byte(4+i), state); err != nil {

@@ -22,6 +22,7 @@ const P = {
     })
     if (h.emit) h.emit(A.getLastLocalChange(h.doc))
   },
+  sizes: h => [h.doc.array.length, Object.keys(h.doc.map).length, h.doc.counter.value],
   text: h => h.doc.text,
   apply: (h, m) => { h.doc = A.loadIncremental(h.doc, m) },
   applyBatch: (h, ms) => { h.doc = A.applyChanges(h.doc, ms)[0] },

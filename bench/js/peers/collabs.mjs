@@ -25,6 +25,7 @@ const P = {
       }
     })
   },
+  sizes: h => [h.array.length, h.map.size, 0],
   text: h => h.text.toString(),
   apply: (h, m) => h.rt.receive(m),
   save: h => h.rt.save(),

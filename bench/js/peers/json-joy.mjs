@@ -21,6 +21,7 @@ const P = {
     const p = h.m.api.flush()
     if (h.emit) h.emit(p.toBinary())
   },
+  sizes: h => [h.m.api.arr(['array']).length(), Object.keys(h.m.api.obj(['map']).view()).length, 0],
   text: h => h.text.view(),
   apply: (h, m) => h.m.applyPatch(Patch.fromBinary(m)),
   save: h => h.m.toBinary(),

@@ -18,6 +18,7 @@ const P = {
     }
     h.doc.commit()
   },
+  sizes: h => [h.array.length, h.map.size, 0],
   text: h => h.text.toString(),
   apply: (h, m) => h.doc.import(m),
   applyBatch: (h, ms) => h.doc.importBatch(ms),

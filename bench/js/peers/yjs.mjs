@@ -23,6 +23,7 @@ const make = v2 => {
         }
       })
     },
+    sizes: h => [h.array.length, h.map.size, 0],
     text: h => h.text.toString(),
     apply: (h, m) => apply(h.doc, m),
     // One transaction around all: Y.mergeUpdates is far slower.

@@ -31,6 +31,8 @@ pub trait Peer: Sized {
     /// Makes all ops in one transaction.
     fn edit(&mut self, ops: &[Op]) -> Option<Vec<u8>>;
     fn text(&self) -> String;
+    /// Values of the array, keys of the map, and the counter.
+    fn sizes(&self) -> (usize, usize, i64);
     fn apply(&mut self, message: &[u8]);
     fn apply_batch(&mut self, messages: &[Vec<u8>]);
     fn save(&mut self) -> Vec<u8>;

@@ -1,12 +1,12 @@
 use serde_json::{json, Map, Value};
 use std::io::Write;
 
-/// CPU time of this thread in milliseconds; all libraries measured here work in it. (That of the process is coarse where the
-/// process may use only so much of it.)
-fn cpu() -> f64 {
-    let mut t = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut t) };
-    t.tv_sec as f64 * 1e3 + t.tv_nsec as f64 / 1e6
+/// CPU time of this process in milliseconds, all threads.
+pub fn cpu() -> f64 {
+    let mut u: libc::rusage = unsafe { std::mem::zeroed() };
+    unsafe { libc::getrusage(libc::RUSAGE_SELF, &mut u) };
+    let ms = |t: libc::timeval| t.tv_sec as f64 * 1e3 + t.tv_usec as f64 / 1e3;
+    ms(u.ru_utime) + ms(u.ru_stime)
 }
 
 fn round(ms: f64) -> f64 {
@@ -33,16 +33,47 @@ impl Interval {
     }
 }
 
+/// How much CPU time, in milliseconds, repeats of a task may take.
+const ENOUGH: f64 = 2000.0;
+
+/// The median CPU time of up to n times f.
 pub fn again(n: usize, mut f: impl FnMut()) -> f64 {
-    let mut all: Vec<f64> = (0..n)
-        .map(|_| {
-            let t = start();
-            f();
-            t.cpu_ms()
-        })
-        .collect();
+    let begin = cpu();
+    let mut all = Vec::new();
+    while all.is_empty() || all.len() < n && cpu() - begin < ENOUGH {
+        let t = start();
+        f();
+        all.push(t.cpu_ms());
+    }
+    median(all)
+}
+
+pub fn median(mut all: Vec<f64>) -> f64 {
     all.sort_by(f64::total_cmp);
-    all[(n - 1) / 2]
+    all[(all.len() - 1) / 2]
+}
+
+/// Does a whole task once, and up to six times more as long as all takes no more than enough. Each gives its times by name:
+/// those of the first are put in under that name, the medians of the others under the name for later ones.
+pub fn repeated(out: &mut Map<String, Value>, mut task: impl FnMut(bool, &mut Map<String, Value>) -> Vec<(&'static str, f64)>) {
+    let begin = cpu();
+    let first = task(true, out);
+    let one = cpu() - begin;
+    let mut later = Vec::new();
+    while later.len() < 6 && cpu() - begin + one < ENOUGH {
+        later.push(task(false, &mut Map::new()));
+    }
+    for (i, (name, ms)) in first.into_iter().enumerate() {
+        out.insert(name.into(), json!(ms));
+        if !later.is_empty() {
+            let again = match name {
+                "cpu_ms" => "warm_ms",
+                "save_ms" => "save_again_ms",
+                _ => "load_again_ms",
+            };
+            out.insert(again.into(), json!(median(later.iter().map(|times| times[i].1).collect())));
+        }
+    }
 }
 
 /// Memory of this process: what malloc has given out, and what is resident once malloc has given back what it can.

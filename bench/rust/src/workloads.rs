@@ -36,50 +36,74 @@ pub fn measure<P: Peer>(path: &str, out: &mut Map<String, Value>) {
         out.insert("skipped".into(), "no such type".into());
         return;
     }
+    let start_text = w["start"].as_str().unwrap_or("").to_string();
+    let shape = w["shape"].as_str().unwrap().to_string();
+    drop(w);
+    repeated(out, |first, out| once::<P>(&shape, &start_text, &a, &b, first, out));
+}
+
+fn once<P: Peer>(shape: &str, begin: &str, a: &[Op], b: &[Op], first: bool, out: &mut Map<String, Value>) -> Vec<(&'static str, f64)> {
     let mut one = P::new(1, true);
     let mut other = P::new(2, true);
-    let mut messages;
-    match w["shape"].as_str().unwrap() {
+    let messages;
+    let time;
+    match shape {
         "alone" => {
             let clock = start();
-            messages = each(&mut one, &a);
-            clock.stop(out);
+            messages = each(&mut one, a);
+            time = clock.cpu_ms();
             messages.iter().for_each(|m| other.apply(m));
         }
         "pair" => {
-            let first = one.edit(&[Op::Text { at: 0, delete: 0, insert: w["start"].as_str().unwrap().into() }]).unwrap();
-            other.apply(&first);
+            let known = one.edit(&[Op::Text { at: 0, delete: 0, insert: begin.into() }]).unwrap();
+            other.apply(&known);
             let clock = start();
-            messages = vec![one.edit(&a).unwrap(), other.edit(&b).unwrap()];
+            messages = vec![one.edit(a).unwrap(), other.edit(b).unwrap()];
             one.apply(&messages[1]);
             other.apply(&messages[0]);
-            clock.stop(out);
+            time = clock.cpu_ms();
         }
         _ => {
-            messages = Vec::new();
-            for (i, op) in a.iter().enumerate() {
-                let mut p = P::new(10 + i as u64, true);
-                messages.extend(p.edit(std::slice::from_ref(op)));
-            }
+            messages = a.iter().enumerate().flat_map(|(i, op)| P::new(10 + i as u64, true).edit(std::slice::from_ref(op))).collect::<Vec<_>>();
             one.apply_batch(&messages);
             let clock = start();
             other.apply_batch(&messages);
-            clock.stop(out);
+            time = clock.cpu_ms();
         }
     }
+    check(&one, a, b);
+    check(&other, a, b);
     assert!(one.text() == other.text(), "the two clients differ");
-    out.insert("messages".into(), json!(messages.len()));
-    out.insert("message_bytes".into(), json!(messages.iter().map(Vec::len).sum::<usize>()));
-    messages.clear();
     let clock = start();
     let state = one.save();
-    out.insert("save_ms".into(), json!(clock.cpu_ms()));
-    sized(&state, out);
-    drop((one, other, a, b, w));
+    let save = clock.cpu_ms();
+    if first {
+        out.insert("messages".into(), json!(messages.len()));
+        out.insert("message_bytes".into(), json!(messages.iter().map(Vec::len).sum::<usize>()));
+        sized(&state, out);
+    }
+    drop((one, other, messages));
     let before = memory();
     let clock = start();
     let back = P::load(3, &state);
-    out.insert("warm_ms".into(), json!(clock.cpu_ms()));
-    before.grown(out);
-    drop(back);
+    let load = clock.cpu_ms();
+    if first {
+        before.grown(out);
+    }
+    check(&back, a, b);
+    vec![("cpu_ms", time), ("save_ms", save), ("load_ms", load)]
+}
+
+/// Sees that a replica has all that was written.
+fn check<P: Peer>(p: &P, a: &[Op], b: &[Op]) {
+    let (mut values, mut keys, mut counter) = (0, std::collections::HashSet::new(), 0);
+    for op in a.iter().chain(b) {
+        match op {
+            Op::Array { values: v, .. } => values += v.len(),
+            Op::Map { key, .. } => drop(keys.insert(key)),
+            Op::Add(n) => counter += n,
+            Op::Text { .. } => {}
+        }
+    }
+    assert_eq!(p.sizes(), (values, keys.len(), counter), "values, keys and counter");
 }

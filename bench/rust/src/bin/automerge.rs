@@ -61,6 +61,10 @@ impl Peer for Doc {
     fn text(&self) -> String {
         self.doc.text(&self.text).unwrap()
     }
+    fn sizes(&self) -> (usize, usize, i64) {
+        let counter = self.doc.get(ROOT, "counter").unwrap().unwrap().0.to_i64().unwrap();
+        (self.doc.length(&self.array), self.doc.length(&self.map), counter)
+    }
     fn apply(&mut self, message: &[u8]) {
         self.doc.load_incremental(message).unwrap();
     }

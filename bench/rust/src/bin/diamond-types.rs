@@ -47,6 +47,9 @@ impl Peer for Doc {
     fn text(&self) -> String {
         self.list.branch.content().to_string()
     }
+    fn sizes(&self) -> (usize, usize, i64) {
+        (0, 0, 0)
+    }
     fn apply(&mut self, message: &[u8]) {
         self.list.merge_data_and_ff(message).unwrap();
     }

@@ -63,6 +63,9 @@ impl Peer for Doc {
     fn text(&self) -> String {
         self.text.to_string()
     }
+    fn sizes(&self) -> (usize, usize, i64) {
+        (self.array.len(), self.map.len(), 0)
+    }
     fn apply(&mut self, message: &[u8]) {
         self.doc.import(message).unwrap();
     }

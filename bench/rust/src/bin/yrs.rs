@@ -60,6 +60,10 @@ impl Peer for Doc {
     fn text(&self) -> String {
         self.text.get_string(&self.doc.transact())
     }
+    fn sizes(&self) -> (usize, usize, i64) {
+        let t = self.doc.transact();
+        (self.array.len(&t) as usize, self.map.len(&t) as usize, 0)
+    }
     fn apply(&mut self, message: &[u8]) {
         self.doc.transact_mut().apply_update(Update::decode_v1(message).unwrap()).unwrap();
     }
