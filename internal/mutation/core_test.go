@@ -82,7 +82,7 @@ var core = []mutant{
 
 	{
 		name: "no-causal-check", file: "runtime/receive.go",
-		find: "rep == noRep || r.next[rep] < e.end {", put: "(rep == noRep || r.next[rep] < e.end) && false {",
+		find: "e := &m.table[i]; r.nextOf(e.id) < e.end {", put: "e := &m.table[i]; r.nextOf(e.id) < e.end && false {",
 		breaks: "a message is applied before what it depends on",
 		pkg:    "runtime", test: "TestAnyOrderWithDuplicates",
 	},
