@@ -32,14 +32,14 @@ type cellMore struct {
 	many   bag[writeEntry]
 	on     int // entries of many that say true
 	open   bool
-	undo   []entryUndo // of the open transaction
+	was    string      // cellState.one before the open transaction, if there were no several entries
+	undo   []entryUndo // of the open transaction, if there were
 	before rawValues   // as it was before the open transaction, if somebody listens
 }
 
-// entryUndo notes that an entry came or went. Where one alone went it is packed.
+// entryUndo notes that an entry came or went.
 type entryUndo struct {
 	e    writeEntry
-	one  string
 	came bool
 }
 
@@ -166,6 +166,9 @@ func (c *cellState) begin(n *runtime.Node) {
 	}
 	if m := c.more; !m.open {
 		m.open = true
+		if len(m.many.list) == 0 {
+			m.was = c.one
+		}
 		if runtime.ObserversOf[rawCellChange](n).Active() {
 			m.before = c.capture()
 		}
@@ -191,7 +194,14 @@ func (c *cellState) insert(e writeEntry) {
 	default:
 		c.put(writeEntry{e.Stamp, slices.Clone(e.val)})
 	}
-	m.undo = append(m.undo, entryUndo{e: writeEntry{Stamp: e.Stamp}, came: true})
+	m.note(writeEntry{Stamp: e.Stamp}, true)
+}
+
+// note notes that e came or went, unless it is known how to take all back.
+func (m *cellMore) note(e writeEntry, came bool) {
+	if m.was == "" {
+		m.undo = append(m.undo, entryUndo{e, came})
+	}
 }
 
 func (c *cellState) put(e writeEntry) {
@@ -208,7 +218,9 @@ func (c *cellState) remove(d runtime.LocalDot) bool {
 		if s, _ := c.unpack(); s.Dot != d {
 			return false
 		}
-		m.undo = append(m.undo, entryUndo{one: c.one})
+		if m.was == "" {
+			m.note(c.entry(), false)
+		}
 		c.one = cellKinds[c.kind()]
 		return true
 	}
@@ -220,7 +232,7 @@ func (c *cellState) remove(d runtime.LocalDot) bool {
 	if e.val[0] == cborTrue {
 		m.on--
 	}
-	m.undo = append(m.undo, entryUndo{e: e})
+	m.note(e, false)
 	if len(m.many.list) == 1 {
 		c.pack(m.many.removeAt(0))
 		m.on = 0
@@ -424,13 +436,13 @@ func (c *cellState) Rollback() {
 	if m == nil || !m.open {
 		return
 	}
+	if m.was != "" {
+		c.one, m.many, m.on = m.was, bag[writeEntry]{}, 0
+	}
 	for i := len(m.undo) - 1; i >= 0; i-- {
-		switch u := m.undo[i]; {
-		case u.came:
+		if u := m.undo[i]; u.came {
 			c.remove(u.e.Dot)
-		case u.one != "":
-			c.one = u.one
-		default:
+		} else {
 			c.insert(u.e)
 		}
 	}
@@ -473,7 +485,7 @@ func (c *cellState) settle() {
 	if clear(m.undo); cap(m.undo) > 64 {
 		m.undo = nil
 	}
-	m.undo, m.open, m.before = m.undo[:0], false, rawValues{}
+	m.undo, m.open, m.was, m.before = m.undo[:0], false, "", rawValues{}
 	if len(m.many.list) == 0 {
 		c.more, m.node, m.many.steps = nil, nil, 0
 		cellMores.Put(m)

@@ -42,8 +42,9 @@ type counterMore struct {
 	at   map[runtime.Rep]int32
 	sum  wide
 	open bool
-	undo []counterUndo // of the open transaction
-	was  wide          // the sum before it
+	was  wide          // the sum before the open transaction
+	one  counterState  // the counter before it, if there were no rows
+	undo []counterUndo // of it, if there were
 }
 
 var counterMores = sync.Pool{New: func() any { return new(counterMore) }}
@@ -142,13 +143,18 @@ func (c *counterState) begin() {
 	}
 	if m := c.more; !m.open {
 		m.open, m.was = true, c.value()
+		if len(m.rows) == 0 {
+			m.one = *c
+		}
 	}
 }
 
 // set puts r, which has something, in place of the row of its replica, and notes how that was. The journal is open.
 func (c *counterState) set(r counterRow) {
-	was := c.row(r.rep)
-	c.more.undo = append(c.more.undo, counterUndo{was, was.end == 0 && was.reset == nil})
+	if m := c.more; m.one.more == nil {
+		was := c.row(r.rep)
+		m.undo = append(m.undo, counterUndo{was, was.end == 0 && was.reset == nil})
+	}
 	if r.fits() && len(c.more.rows) == 0 && (c.end == 0 || c.rep == r.rep) {
 		c.rep, c.end, c.total = r.rep, uint32(r.end), r.total
 		return
@@ -349,17 +355,16 @@ func (c *counterState) Rollback() {
 	if m == nil || !m.open {
 		return
 	}
+	if m.one.more != nil {
+		*c = m.one
+		m.rows, m.at, m.sum = nil, nil, wide{}
+	}
 	for i := len(m.undo) - 1; i >= 0; i-- {
 		u := &m.undo[i]
-		switch {
-		case len(m.rows) == 0:
-			c.end, c.total = uint32(u.row.end), u.row.total
-		case u.new: // the last row that came
-			c.put(u.row)
+		c.put(u.row)
+		if u.new { // the last that came
 			m.rows = m.rows[:len(m.rows)-1]
 			delete(m.at, u.row.rep)
-		default:
-			c.put(u.row)
 		}
 	}
 	c.settle()
@@ -371,11 +376,7 @@ func (c *counterState) settle() {
 	if clear(m.undo); cap(m.undo) > 64 {
 		m.undo = nil
 	}
-	m.undo, m.open = m.undo[:0], false
-	if len(m.rows) == 1 && m.rows[0].fits() { // undone
-		c.rep, c.end, c.total = m.rows[0].rep, uint32(m.rows[0].end), m.rows[0].total
-		m.rows = m.rows[:0]
-	}
+	m.undo, m.open, m.one = m.undo[:0], false, counterState{}
 	if len(m.rows) == 0 {
 		*m = counterMore{undo: m.undo}
 		counterMores.Put(m)

@@ -35,6 +35,24 @@ type places struct {
 	active  bool // somebody listens to the open transaction
 	elems   []lid
 	dots    []sequence.IDSpan // scratch of one operation, as elems
+
+	undoing   bool // a transaction is open
+	start     lid  // places there were before it
+	ofUndo    []ofUndo
+	movedUndo []movedUndo
+	shelfUndo []shelfUndo
+}
+
+// ofUndo is how places.of was at a place that was there before the open transaction.
+type ofUndo struct {
+	place, was lid
+	had        bool
+}
+
+// movedUndo is how places.moved was of an element; the zero mark: not there.
+type movedUndo struct {
+	e   lid
+	was moveMark
 }
 
 // moveMark is the place of an element that was moved.
@@ -53,11 +71,33 @@ func (p *places) len() int { return p.seq.Len(sequence.CodePoints) }
 func (p *places) begin(listened bool) {
 	p.seq.Open()
 	p.active = listened
+	if !p.undoing {
+		p.undoing, p.start = true, lid(p.seq.Elements())
+	}
 }
 
 // undo takes back the open transaction.
 func (p *places) undo() {
 	p.Journal.Rollback()
+	for _, u := range slices.Backward(p.ofUndo) {
+		if u.had {
+			p.of[u.place] = u.was
+		} else {
+			delete(p.of, u.place)
+		}
+	}
+	for _, u := range slices.Backward(p.movedUndo) {
+		p.putMoved(u.e, u.was)
+	}
+	if p.undoing && len(p.of) > 0 {
+		for l := p.start; l < lid(p.seq.Elements()); l++ {
+			delete(p.of, l)
+		}
+	}
+	for _, u := range slices.Backward(p.shelfUndo) {
+		p.putShelf(u.e, u.was)
+	}
+	p.undoing, p.ofUndo, p.movedUndo, p.shelfUndo = false, nil, nil, nil
 	p.seq.Rollback(0)
 	p.seq.Commit()
 	p.changes.reset()
@@ -66,6 +106,10 @@ func (p *places) undo() {
 // keep ends the open transaction and returns what changed, as places.
 func (p *places) keep() []deltaStep[lid] {
 	p.Journal.Forget()
+	if clear(p.shelfUndo); cap(p.ofUndo)+cap(p.movedUndo)+cap(p.shelfUndo) > 64 {
+		p.ofUndo, p.movedUndo, p.shelfUndo = nil, nil, nil
+	}
+	p.undoing, p.ofUndo, p.movedUndo, p.shelfUndo = false, p.ofUndo[:0], p.movedUndo[:0], p.shelfUndo[:0]
 	p.seq.Commit()
 	if !p.changes.active {
 		return nil
@@ -171,6 +215,14 @@ func (p *places) show(place lid) {
 	}
 }
 
+// expect makes room for n more moves.
+func (p *places) expect(n int) {
+	if len(p.of) == 0 && len(p.moved) == 0 && n > 16 {
+		p.of, p.moved = make(map[lid]lid, n), make(map[lid]moveMark, n)
+	}
+	p.movedUndo = slices.Grow(p.movedUndo, n)
+}
+
 // setOf notes that element e stands at a place made by a move.
 func (p *places) setOf(place, e lid) {
 	was, had := p.of[place]
@@ -178,18 +230,18 @@ func (p *places) setOf(place, e lid) {
 		p.of = make(map[lid]lid)
 	}
 	p.of[place] = e
-	p.Undo(func() {
-		if had {
-			p.of[place] = was
-		} else {
-			delete(p.of, place)
-		}
-	})
+	if place < p.start {
+		p.ofUndo = append(p.ofUndo, ofUndo{place, was, had})
+	}
 }
 
 // setMoved notes the place of element e; the zero mark removes it.
 func (p *places) setMoved(e lid, m moveMark) {
-	was, had := p.moved[e]
+	p.movedUndo = append(p.movedUndo, movedUndo{e, p.moved[e]})
+	p.putMoved(e, m)
+}
+
+func (p *places) putMoved(e lid, m moveMark) {
 	if p.moved == nil {
 		p.moved = make(map[lid]moveMark)
 	}
@@ -198,13 +250,6 @@ func (p *places) setMoved(e lid, m moveMark) {
 	} else {
 		p.moved[e] = m
 	}
-	p.Undo(func() {
-		if had {
-			p.moved[e] = was
-		} else {
-			delete(p.moved, e)
-		}
-	})
 }
 
 // arrive settles that a move made place, visible so far or hidden, for element e, which is alive or not.
@@ -338,6 +383,7 @@ func (p *places) applyMove(op *runtime.Op, head byte, listened bool, begin func(
 	if err != nil {
 		return err
 	}
+	p.expect(op.Dots)
 	for k, e := range p.elems {
 		p.arrive(first+lid(k), op.Lamport+uint64(k), e, p.alive(e))
 	}

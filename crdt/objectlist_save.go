@@ -196,13 +196,12 @@ func (st *objectListState) mergeShelves(r *runtime.StateReader, x *listing) erro
 		if !st.alive(e) {
 			continue
 		}
-		s := st.shelf(e)
 		if theirs.once {
-			st.archive(s, theirs.last)
+			st.archive(e, theirs.last)
 		}
 		for _, t := range theirs.tokens.list {
 			if d := t.madeBy(); !r.Known(d) {
-				st.restore(s, d)
+				st.restore(st.shelf(e), d)
 			}
 		}
 		st.reshelve(e)

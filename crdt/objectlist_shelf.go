@@ -34,19 +34,25 @@ func (s *shelf) restores(rt *runtime.Runtime) []runtime.LocalDot {
 
 // setShelf notes what is kept of a living element, nil for nothing.
 func (p *places) setShelf(e lid, s *shelf) {
-	was := p.shelved[e]
+	p.shelfUndo = append(p.shelfUndo, shelfUndo{e, p.shelved[e]})
+	p.putShelf(e, s)
+}
+
+// shelfUndo is the shelf of an element before the open transaction.
+type shelfUndo struct {
+	e   lid
+	was *shelf
+}
+
+func (p *places) putShelf(e lid, s *shelf) {
 	if p.shelved == nil {
 		p.shelved = make(map[lid]*shelf)
 	}
-	put := func(s *shelf) {
-		if s == nil {
-			delete(p.shelved, e)
-		} else {
-			p.shelved[e] = s
-		}
+	if s == nil {
+		delete(p.shelved, e)
+	} else {
+		p.shelved[e] = s
 	}
-	put(s)
-	p.Undo(func() { put(was) })
 }
 
 // shelf returns what is kept of a living element, to be changed.
@@ -59,13 +65,20 @@ func (p *places) shelf(e lid) *shelf {
 	return s
 }
 
-// archive notes on a shelf that the operation d archived its element.
-func (p *places) archive(s *shelf, d runtime.LocalDot) {
+// archive notes that the operation d archived a living element, and returns its shelf.
+func (p *places) archive(e lid, d runtime.LocalDot) *shelf {
+	s := p.shelved[e]
+	if s == nil {
+		s = &shelf{once: true, last: d}
+		p.setShelf(e, s)
+		return s
+	}
 	once, last := s.once, s.last
 	p.Undo(func() { s.once, s.last = once, last })
 	if !once || p.node.Runtime().CompareDots(d, last) > 0 {
 		s.once, s.last = true, d
 	}
+	return s
 }
 
 // restore puts the restore d on a shelf.

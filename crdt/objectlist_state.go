@@ -163,7 +163,10 @@ func (st *objectListState) archiveLocal(w *runtime.OpWriter, i, n int) {
 
 // shelveAll archives those of st.elems that are alive by the operation d, which ends these restores.
 func (st *objectListState) shelveAll(d runtime.LocalDot, ended []runtime.LocalDot, removed func(target runtime.LocalDot, n uint64)) {
-	named := make(map[runtime.LocalDot]bool, len(ended))
+	var named map[runtime.LocalDot]bool
+	if len(ended) > 0 {
+		named = make(map[runtime.LocalDot]bool, len(ended))
+	}
 	for _, t := range ended {
 		named[t] = true
 	}
@@ -171,8 +174,7 @@ func (st *objectListState) shelveAll(d runtime.LocalDot, ended []runtime.LocalDo
 		if !st.alive(e) {
 			continue
 		}
-		s := st.shelf(e)
-		st.archive(s, d)
+		s := st.archive(e, d)
 		gone := ended
 		if len(s.tokens.list) < len(ended) {
 			gone = slices.DeleteFunc(s.restores(st.node.Runtime()), func(t runtime.LocalDot) bool { return !named[t] })

@@ -30,7 +30,7 @@ const (
 //  1. children has an entry for each key under which a child is alive: the child with the greatest stamp of them. The
 //     others, if any, are in its more.hidden, a heap.
 //  2. Each child is an object that is alive, made by the dot of its set, and this map is its parent. No two are the same.
-//  3. undo is empty between transactions.
+//  3. undo is empty between transactions, and open is false.
 //  4. keys, if it is there, has the key of every child.
 //
 // It is for one goroutine at a time, readers apart.
@@ -38,6 +38,8 @@ type objectMapState struct {
 	node      *runtime.Node
 	children  map[string]mapChild // by encoded key
 	keys      map[runtime.LocalDot]string
+	open      bool // a transaction has changed it
+	fresh     bool // it was empty before that, and nobody listens: no notes are needed
 	undo      []mapUndo
 	observers runtime.Observers[mapEvent]
 }
@@ -124,10 +126,20 @@ func (st *objectMapState) sortedKeys() []string {
 	return slices.Sorted(maps.Keys(st.children))
 }
 
+// note notes a change; the first note of a transaction comes before anything has gone.
+func (st *objectMapState) note(u mapUndo) {
+	if !st.open {
+		st.open, st.fresh = true, u.came && len(st.children) == 0 && !st.observers.Active()
+	}
+	if !st.fresh {
+		st.undo = append(st.undo, u)
+	}
+}
+
 // put puts a child under a key: where it shows or among the hidden ones. Cost: O(log h) for h of those.
 func (st *objectMapState) put(key string, c mapChild) {
 	top := st.children[key]
-	st.undo = append(st.undo, mapUndo{key, c, true, top.node})
+	st.note(mapUndo{key, c, true, top.node})
 	if st.keys != nil {
 		st.keys[c.madeBy()] = key
 	}
@@ -183,7 +195,7 @@ func (st *objectMapState) take(key string, d runtime.LocalDot) (c mapChild, ok b
 		st.children[key] = next.with(hidden)
 	}
 	delete(st.keys, d)
-	st.undo = append(st.undo, mapUndo{key, c, false, top.node})
+	st.note(mapUndo{key, c, false, top.node})
 	return c, true
 }
 
@@ -445,6 +457,9 @@ func (st *objectMapState) Merge(r *runtime.StateReader) error {
 
 // Rollback undoes the open transaction.
 func (st *objectMapState) Rollback() {
+	if st.fresh {
+		st.children, st.keys = nil, nil
+	}
 	for i := len(st.undo) - 1; i >= 0; i-- {
 		if u := st.undo[i]; u.came {
 			st.take(u.key, u.child.madeBy())
@@ -460,7 +475,7 @@ func (st *objectMapState) forget() {
 		st.undo = nil
 	}
 	clear(st.undo)
-	st.undo = st.undo[:0]
+	st.undo, st.open, st.fresh = st.undo[:0], false, false
 }
 
 // Commit ends the transaction and tells who listens what has changed.
@@ -542,7 +557,7 @@ func (st *objectMapState) Check() error {
 	if st.keys != nil && len(st.keys) != n {
 		return fmt.Errorf("invariant 4: %d keys of %d children", len(st.keys), n)
 	}
-	if len(st.undo) != 0 {
+	if len(st.undo) != 0 || st.open {
 		return fmt.Errorf("invariant 3: %d notes", len(st.undo))
 	}
 	return nil

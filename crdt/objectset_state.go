@@ -21,12 +21,14 @@ const (
 // objectSetState is the state of an ObjectSet.
 //
 //  1. children holds the living children by the dots that made them; this set is their parent.
-//  2. undo is empty between transactions.
+//  2. undo is empty between transactions, and open is false.
 //
 // It is for one goroutine at a time, readers apart.
 type objectSetState struct {
 	node      *runtime.Node
 	children  map[runtime.LocalDot]setChild
+	open      bool // a transaction has changed it
+	fresh     bool // it was empty before that, and nobody listens: no notes are needed
 	undo      []setUndo
 	observers runtime.Observers[setEvent]
 }
@@ -80,18 +82,28 @@ func (st *objectSetState) sorted() []setChild {
 	return st.sort(list)
 }
 
+// note notes a change that follows.
+func (st *objectSetState) note(u setUndo) {
+	if !st.open {
+		st.open, st.fresh = true, len(st.children) == 0 && !st.observers.Active()
+	}
+	if !st.fresh {
+		st.undo = append(st.undo, u)
+	}
+}
+
 func (st *objectSetState) add(d runtime.LocalDot, c setChild) {
+	st.note(setUndo{c, true})
 	if st.children == nil {
 		st.children = make(map[runtime.LocalDot]setChild)
 	}
 	st.children[d] = c
-	st.undo = append(st.undo, setUndo{c, true})
 }
 
 func (st *objectSetState) remove(d runtime.LocalDot) {
 	c := st.children[d]
+	st.note(setUndo{c, false})
 	delete(st.children, d)
-	st.undo = append(st.undo, setUndo{c, false})
 	st.node.Drop(c.node)
 }
 
@@ -227,6 +239,9 @@ func (st *objectSetState) Merge(r *runtime.StateReader) error {
 
 // Rollback undoes the open transaction.
 func (st *objectSetState) Rollback() {
+	if st.fresh {
+		st.children = nil
+	}
 	for _, u := range slices.Backward(st.undo) {
 		if d := u.child.dot(); u.added {
 			delete(st.children, d)
@@ -242,7 +257,7 @@ func (st *objectSetState) forget() {
 		st.undo = nil
 	}
 	clear(st.undo)
-	st.undo = st.undo[:0]
+	st.undo, st.open, st.fresh = st.undo[:0], false, false
 }
 
 // Commit ends the transaction and tells who listens what has changed.
@@ -292,7 +307,7 @@ func (st *objectSetState) Check() error {
 			return fmt.Errorf("invariant 1: %w", err)
 		}
 	}
-	if len(st.undo) != 0 {
+	if len(st.undo) != 0 || st.open {
 		return fmt.Errorf("invariant 2: %d notes", len(st.undo))
 	}
 	return nil

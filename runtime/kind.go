@@ -19,10 +19,11 @@ var wellKnown = [...]string{
 
 // kindInfo is a kind as one runtime knows it. Unknown kinds have no new function.
 type kindInfo struct {
-	name string
-	code uint64 // in wellKnown, or 0
-	new  func(*Node) Object
-	made *nodeName // of all objects of the kind that were made
+	name   string
+	format string // "object " and the name, for errors
+	code   uint64 // in wellKnown, or 0
+	new    func(*Node) Object
+	made   *nodeName // of all objects of the kind that were made
 	// oversees says that its objects are Overseers; set under the table's lock.
 	oversees bool
 }
@@ -57,7 +58,7 @@ func (r *Runtime) kind(name string) *kindInfo {
 	if k != nil {
 		return k
 	}
-	k = &kindInfo{name: name, code: kindCode(name)}
+	k = &kindInfo{name: name, format: "object " + name, code: kindCode(name)}
 	if k.code != 0 {
 		r.kindByCode[k.code] = k
 		return k

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 )
@@ -367,11 +368,12 @@ func (n *Node) Create(d LocalDot, kind string) (*Node, error) {
 	if c == nil {
 		c = r.newMade(d, r.kind(kind))
 		r.made.put(c)
-		r.journal = append(r.journal, undoRecord{node: c, create: true})
+		c.parent = n
+		r.journal = append(doubled(r.journal), undoRecord{node: c, create: true})
 	}
 	if c.parent == nil {
 		c.parent = n
-		r.journal = append(r.journal, undoRecord{node: c, adopt: true})
+		r.journal = append(doubled(r.journal), undoRecord{node: c, adopt: true})
 	}
 	return c, nil
 }
@@ -402,9 +404,18 @@ func (r *Runtime) drop(top *Node) {
 		if c.class == classDot {
 			r.made.remove(c.dot())
 		}
-		r.journal = append(r.journal, undoRecord{node: c})
+		r.journal = append(doubled(r.journal), undoRecord{node: c})
 		stack = c.below(stack)
 	}
+}
+
+// doubled returns s with room for one more: where append would grow it in small steps, by as much again, since what others
+// choose the length of is to allocate little in all.
+func doubled[T any](s []T) []T {
+	if len(s) == cap(s) {
+		s = slices.Grow(s, max(8, len(s)))
+	}
+	return s
 }
 
 // undoRecord undoes what the runtime itself changed: the making, adopting and dropping of objects.

@@ -102,8 +102,13 @@ func (o *opaque) commit() {
 func (o *opaque) keep(r *Runtime, op opaqueOp) {
 	o.journal()
 	o.start(r)
-	op.payload, op.reps, op.ends = bytes.Clone(op.payload), slices.Clone(op.reps), slices.Clone(op.ends)
-	o.ops = append(o.ops, op)
+	op.payload = bytes.Clone(op.payload)
+	if k := len(o.ops) - 1; k >= 0 && slices.Equal(o.ops[k].reps, op.reps) && slices.Equal(o.ops[k].ends, op.ends) {
+		op.reps, op.ends = o.ops[k].reps, o.ops[k].ends // of the same message, mostly
+	} else {
+		op.reps, op.ends = slices.Clone(op.reps), slices.Clone(op.ends)
+	}
+	o.ops = append(doubled(o.ops), op)
 	o.count(r, true)
 }
 
@@ -182,14 +187,14 @@ func (r *Runtime) makeOpaque(n *Node, dot LocalDot, ours []uint64) {
 	}
 	o.parts = append(o.parts, p)
 	n.setOpaque(o)
-	r.journal = append(r.journal, undoRecord{node: n, unOpaque: true})
+	r.journal = append(doubled(r.journal), undoRecord{node: n, unOpaque: true})
 }
 
 // adoptLater makes the place of an object that its container, which is opaque here or comes later, has made.
 func (r *Runtime) adoptLater(d LocalDot, k *kindInfo) *Node {
 	n := r.newMade(d, k)
 	r.made.put(n)
-	r.journal = append(r.journal, undoRecord{node: n, create: true})
+	r.journal = append(doubled(r.journal), undoRecord{node: n, create: true})
 	return n
 }
 

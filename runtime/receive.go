@@ -26,6 +26,7 @@ type Result struct {
 // decoder holds buffers that receiving reuses.
 type decoder struct {
 	msg     *message // see message
+	state   *StateReader
 	scratch []byte
 	nodes   []*Node
 	ends    []uint64

@@ -399,8 +399,8 @@ func TestAllocationIsBounded(t *testing.T) {
 		data []byte
 		per  uint64
 	}{
-		"objects of a message": {objects(90_000), 56},
-		"roots of a state":     {names(50_000), 56},
+		"objects of a message": {objects(90_000), 12},
+		"roots of a state":     {names(50_000), 38},
 		"stubs of a state":     {stubs(200_000), 8},
 	} {
 		got := measure(c.data)

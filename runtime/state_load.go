@@ -234,7 +234,7 @@ func (l *loader) objects() error {
 		r.table.Unlock()
 		l.nodes = append(l.nodes, n)
 		if !stub && n != nil {
-			sections = append(sections, stateSection{n, p.reps, p.section})
+			sections = append(doubled(sections), stateSection{n, p.reps, p.section})
 		}
 	}
 	if err := rd.Done(); err != nil {
@@ -444,11 +444,21 @@ func (p opaquePart) clone() opaquePart {
 
 // mergeSection hands a section to its object.
 func (r *Runtime) mergeSection(n *Node, p opaquePart, ours []uint64) error {
-	rd := &StateReader{node: n, base: p.base, end: p.end, ours: ours, live: p.live}
-	rd.Reader = Reader{buf: p.section, format: "object " + n.kind.name, reps: p.reps}
-	for _, rep := range p.reps {
-		rd.ends = append(rd.ends, p.end[rep])
+	rd := r.dec.state
+	if rd == nil {
+		rd = new(StateReader)
+		r.dec.state = rd
 	}
+	ends, list := rd.ends[:0], rd.list[:0]
+	if cap(list) > 1<<10 {
+		list = nil
+	}
+	*rd = StateReader{node: n, base: p.base, end: p.end, ours: ours, live: p.live, list: list}
+	rd.Reader = Reader{buf: p.section, format: n.kind.format, reps: p.reps}
+	for _, rep := range p.reps {
+		ends = append(ends, p.end[rep])
+	}
+	rd.ends = ends
 	if p.base != nil && len(p.section) > 0 {
 		if p.live {
 			rd.readLive()

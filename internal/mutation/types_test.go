@@ -65,7 +65,7 @@ var types = []mutant{
 	},
 	{
 		name: "rollback-forgets-counter-rows", file: "crdt/counter_state.go",
-		find: "c.end, c.total = uint32(u.row.end), u.row.total", put: "_ = u.row",
+		find: "*c = m.one", put: "_ = m.one",
 		breaks: "a rollback leaves a replica's total as the transaction left it",
 		pkg:    "crdt", test: "TestCounterConverges",
 	},

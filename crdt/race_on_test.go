@@ -1,0 +1,6 @@
+//go:build race
+
+package crdt_test
+
+// raced says that the race detector is on, which allocates memory of its own.
+const raced = true
