@@ -144,7 +144,7 @@ var core = []mutant{
 	},
 	{
 		name: "unknown-operations-dropped", file: "runtime/opaque.go",
-		find: "o.ops = append(o.ops, op)\n\to.count(r, true)", put: "o.count(r, true)",
+		find: "o.ops = append(doubled(o.ops), op)\n\to.count(r, true)", put: "o.count(r, true)",
 		breaks:   "operations on objects of unknown kinds are not kept",
 		scenario: "R9", pkg: "runtime", test: "TestR9RelayThatKnowsNothing",
 	},
