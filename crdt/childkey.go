@@ -16,8 +16,12 @@ func childKey[K comparable](key string) (k K, ok bool) {
 // keyName renders an encoded key as a key of the JSON object out, another than those that are there: the number 1 and
 // the text "1" are two keys.
 func keyName(out map[string]any, key string) string {
-	name := keyText([]byte(key))
-	if _, taken := out[name]; taken {
+	return freeName(out, keyText([]byte(key)), key)
+}
+
+// freeName returns name, with the key's bytes behind it as often as it takes to be none of out's.
+func freeName(out map[string]any, name, key string) string {
+	for _, taken := out[name]; taken; _, taken = out[name] {
 		name += " (" + hex.EncodeToString([]byte(key)) + ")"
 	}
 	return name

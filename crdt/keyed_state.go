@@ -339,7 +339,7 @@ func (k *keyedState) Export(x *runtime.Exporter) any {
 	for _, s := range t.sorted() {
 		name := keyText(t.key(s))
 		if _, taken := out[name]; taken {
-			name = fmt.Sprintf("%s (%s)", name, storedType(t.key(s)))
+			name = freeName(out, fmt.Sprintf("%s (%s)", name, storedType(t.key(s))), string(t.key(s)))
 		}
 		entries := t.at(s, &one)
 		out[name] = x.Value(entries[winnerOf(k.node.Runtime(), entries)].val)

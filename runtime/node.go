@@ -83,8 +83,14 @@ func (n *Node) Runtime() *Runtime { return n.rt }
 // Kind returns the name of the object's kind.
 func (n *Node) Kind() string { return n.kind.name }
 
-// Object returns the state; nil if the kind is not registered here.
-func (n *Node) Object() Object { return n.obj }
+// Object returns the state; nil if the kind is not registered here. For the nil Node of a handle that is not bound it panics
+// with ErrUnbound.
+func (n *Node) Object() Object {
+	if n == nil {
+		panic(ErrUnbound)
+	}
+	return n.obj
+}
 
 // Parent returns the object that holds this one, nil for a root.
 func (n *Node) Parent() *Node { return n.parent }

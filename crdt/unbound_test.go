@@ -1,0 +1,61 @@
+package crdt_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/seed1312cc15/weft/crdt"
+	"github.com/seed1312cc15/weft/runtime"
+)
+
+// TestHandlesThatAreNotBound panic with an error that says what to do where there is no error to return.
+func TestHandlesThatAreNotBound(t *testing.T) {
+	var g grown
+	for name, listen := range map[string]func(){
+		"Register":   func() { g.R.OnChange(func(crdt.RegisterEvent[int]) {}) },
+		"MVRegister": func() { g.MV.OnChange(func(crdt.MVRegisterEvent[int]) {}) },
+		"Flag":       func() { g.F.OnChange(func(crdt.FlagEvent) {}) },
+		"Counter":    func() { g.C.OnChange(func(crdt.CounterEvent) {}) },
+		"Map":        func() { g.M.OnChange(func(crdt.MapEvent[int, int]) {}) },
+		"Set":        func() { g.S.OnChange(func(crdt.SetEvent[int]) {}) },
+		"ObjectMap":  func() { g.OM.OnChange(func(crdt.ObjectMapEvent[int, crdt.Counter]) {}) },
+		"ObjectSet":  func() { g.OS.OnChange(func(crdt.ObjectSetEvent[crdt.Register[string]]) {}) },
+		"LazyMap":    func() { g.Lazy.OnChange(func(crdt.LazyMapEvent[int, crdt.Counter]) {}) },
+		"List":       func() { g.L.OnChange(func(crdt.ListEvent[int]) {}) },
+		"ObjectList": func() { g.OL.OnChange(func(crdt.ObjectListEvent[crdt.Counter]) {}) },
+		"Text":       func() { g.T.OnChange(func(crdt.TextEvent) {}) },
+	} {
+		func() {
+			defer func() {
+				if err, _ := recover().(error); !errors.Is(err, runtime.ErrUnbound) {
+					t.Errorf("%s: %v", name, err)
+				}
+			}()
+			listen()
+		}()
+	}
+}
+
+// TestKeysOfTheJSONView: no two keys of a map become one, however their owner chose them.
+func TestKeysOfTheJSONView(t *testing.T) {
+	rt, err := runtime.New(&runtime.Options{Kinds: crdt.Kinds()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := crdt.NewMap[any, int](rt, "m")
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := []any{"1", 1, "1 (text string)", "1 (float)", 1.0}
+	commitTx(t, rt, func(tx runtime.Tx) error {
+		for i, k := range keys {
+			if err := m.Set(tx, k, i); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if got := rt.Export()["m"].(map[string]any); len(got) != len(keys) {
+		t.Errorf("%d keys of %d: %v", len(got), len(keys), got)
+	}
+}
