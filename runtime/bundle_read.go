@@ -47,7 +47,13 @@ func (b *bundleReader) test(data []byte, at, n int) (err error) {
 	return nil
 }
 
-func (b *bundleReader) begin() { b.u, b.parsed = Unpacker{}, 0 }
+// begin makes the Unpacker a new one, which uses the memory of the last.
+func (b *bundleReader) begin() {
+	u := &b.u
+	b.u = Unpacker{ids: u.ids[:0], objects: u.objects[:0], next: u.next[:0], msg: u.msg, numbered: u.numbered, deps: u.deps}
+	b.u.log.entries, b.u.log.last = u.log.entries[:0], u.log.last[:0]
+	b.parsed = 0
+}
 
 // each yields the n messages of data, which were tested, until yield returns an error. Their replicas are those of r.
 func (b *bundleReader) each(r *Runtime, data []byte, n int, yield func(*message) error) error {

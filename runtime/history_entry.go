@@ -76,6 +76,9 @@ func (h *history) addFull(r *Runtime, b *historyBlock, m *message) {
 		h.entry = nil
 	}
 	h.log.add(uint32(b.rep), m.end(), 0, h.deps)
+	if room := len(e) + 5; cap(b.buf)-start < room && b.messages >= 16 { // room for all that comes if it goes on like this
+		b.buf = slices.Grow(b.buf, room+min((1+start/b.messages)*(b.most-b.messages), blockBytes))
+	}
 	b.buf = append(appendUvarint(b.buf, uint64(len(e))<<1|1), e...)
 	b.end, b.noted = m.end(), m.end()
 	b.messages++
