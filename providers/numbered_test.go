@@ -87,6 +87,38 @@ func TestFollow(t *testing.T) {
 	}
 }
 
+// A follower that was away for long gets a delta, which takes less than the messages that it missed, but only if it does.
+func TestLongAwayGetsDelta(t *testing.T) {
+	s, a, b := newServer(t, 9), newNode(t, 1, runtime.Options{}), newNode(t, 2, runtime.Options{})
+	la, lb := s.join(t, a, new(providers.Follower)), s.join(t, b, new(providers.Follower))
+	edits := 0
+	missed := func(n int, edit func()) (cost int) {
+		a.insert(t, -1, "before")
+		la.run(t)
+		s.flush(t, la, lb)
+		la.cut(t)
+		for range n {
+			edit()
+			if edits++; edits%100 == 0 {
+				s.flush(t, lb)
+			}
+		}
+		s.flush(t, lb)
+		la = s.join(t, a, new(providers.Follower)) // who remembers no number
+		s.flush(t, la, lb)
+		equal(t, s.node, a, b)
+		return la.bytes[1]
+	}
+	typing := func() { b.insert(t, -1, "x") }
+	if cost := missed(500, typing); cost < 500*6 {
+		t.Errorf("500 missed messages cost %d bytes: no messages?", cost)
+	}
+	// What the log's stream knows takes up to nine bytes an entry besides.
+	if cost := missed(3000, typing); cost > 3500*9 {
+		t.Errorf("3,000 missed messages cost %d bytes", cost)
+	}
+}
+
 // crowd is a server with so many typists.
 func crowd(t testing_, n int) (*server, []*node, []*wire) {
 	s := newServer(t, 250)

@@ -57,6 +57,11 @@ type numbering struct {
 const (
 	// maxList bounds the messages that a session lists at a time.
 	maxList = 4096
+	// longAway is how many messages a follower has to miss to be sent a delta in their place, if that is smaller: from a
+	// few on it is, but messages keep what a delta does not tell, and are not made anew for each who asks. packedLeast is
+	// what a message takes at least, in bytes.
+	longAway    = 1000
+	packedLeast = 6
 	// packTarget is where a messages frame ends, bytes.
 	packTarget = 16 << 10
 )
@@ -347,6 +352,11 @@ func (s *Session) planSince(base vclock.Clock, guess bool) bool {
 	if err != nil {
 		return s.planState(base)
 	}
+	if !guess && s.lead.on && len(ms) >= longAway {
+		if data, reaches, err := s.opt.Save(base); err == nil && len(data) < len(ms)*packedLeast {
+			return s.planTransfer(data, reaches)
+		}
+	}
 	ms = s.lead.durable(s, ms)
 	if len(ms) > maxList {
 		s.out.postpone(ms[maxList:])
@@ -362,7 +372,13 @@ func (s *Session) planState(base vclock.Clock) bool {
 		s.Refuse(&RefusedError{Code: CodeInternal, Reason: err.Error()})
 		return false
 	}
+	return s.planTransfer(data, reaches)
+}
+
+// planTransfer sends what Options.Save returned.
+func (s *Session) planTransfer(data []byte, reaches vclock.Clock) bool {
 	if s.peer.plain {
+		var err error
 		if data, err = s.opt.Uncompress(data); err != nil { // this side made it
 			s.Refuse(&RefusedError{Code: CodeInternal, Reason: err.Error()})
 			return false
