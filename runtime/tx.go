@@ -204,6 +204,9 @@ func (t *txState) frame() {
 	if t.framed == 0 {
 		t.objs.reset()
 	}
+	if k := len(t.frames); cap(t.frames)-k < 2*len(t.ops) {
+		t.frames = slices.Grow(t.frames, k+2*len(t.ops)) // twice as many: it is not copied again and again
+	}
 	for i := range t.recs {
 		rec := &t.recs[i]
 		t.objs.add(rec.node)
