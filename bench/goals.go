@@ -41,14 +41,16 @@ func goalList() (out []goal) {
 	everywhere("saved state, peers without history", 1, state)
 	everywhere("the same, gzip", 1, zipped)
 	everywhere("message on a link, average", 1, link)
-	local, alone, remote, loaded := of("t1", "heap_bytes"), of("t1", "heap_bytes"), of("t2", "heap_bytes"), of("t4", "heap_bytes")
-	alone.own = "t1h"
-	for _, c := range []*column{local, alone, remote, loaded} {
+	local, localAlone, remote, remoteAlone := of("t1", "heap_bytes"), of("t1", "heap_bytes"), of("t2", "heap_bytes"), of("t2", "heap_bytes")
+	localAlone.own, remoteAlone.own = "t1h", "t2h"
+	loaded := of("t4", "heap_bytes")
+	for _, c := range []*column{local, localAlone, remote, remoteAlone, loaded} {
 		c.live = true
 	}
 	add("live memory after local edits", 2, local, nil)
-	add("the same, our history off", 2, alone, nil)
+	add("the same, our history off", 2, localAlone, nil)
 	everywhere("live memory after remote edits", 2, remote)
+	everywhere("the same, our history off", 2, remoteAlone)
 	everywhere("live memory after loading", 2, loaded)
 	return out
 }

@@ -218,8 +218,13 @@ func (r *results) trace(b *strings.Builder, trace string) {
 	r.table(b, trace, columns)
 	fmt.Fprint(b, "Bytes; memory in KiB:\n\n")
 	r.table(b, trace, sizes)
-	if f := r.figure("weft", "t1h", trace, "heap_bytes"); f.ok {
-		fmt.Fprintf(b, "Weft's heap after local edits holds every message that nobody has acknowledged; without history it is %s KiB.\n\n", kib(f.median))
+	local, remote := r.figure("weft", "t1h", trace, "heap_bytes"), r.figure("weft", "t2h", trace, "heap_bytes")
+	if remote.ok {
+		fmt.Fprint(b, "Weft's heap after edits holds the messages that peers may ask for, local ones until somebody has acknowledged them; with history off it is ")
+		if local.ok {
+			fmt.Fprintf(b, "%s KiB after local, ", kib(local.median))
+		}
+		fmt.Fprintf(b, "%s KiB after remote edits.\n\n", kib(remote.median))
 	}
 	if r.figure("weft", "delta-10", trace, "cpu_ms").ok {
 		fmt.Fprint(b, "Two replicas that made N edits each exchange what the other lacks. Time of both sides, ms:\n\n")

@@ -17,7 +17,7 @@ import (
 
 var (
 	sequentialTasks = []string{"t1", "t1n", "t1h", "t1b"}
-	everyTasks      = []string{"t2", "t2b", "t4", "first", "delta-10", "delta-100", "delta-1000", "delta-10000", "delta-100000"}
+	everyTasks      = []string{"t2", "t2b", "t2h", "t4", "first", "delta-10", "delta-100", "delta-1000", "delta-10000", "delta-100000"}
 	workloads       = []string{"B1.1", "B1.2", "B1.3", "B1.4", "B1.5", "B1.6", "B1.7", "B1.8", "B1.9", "B1.10", "B1.11",
 		"B2.1", "B2.2", "B2.3", "B2.4", "B3.1", "B3.2", "B3.3", "B3.4", "M1", "M2", "M3"}
 )
@@ -108,7 +108,7 @@ func (s *session) note(x row) {
 func (s *session) once(p peer, task, trace string, n int) error {
 	k := key{p.name, task, trace}
 	needs := trace != "" && task != "prep" && !strings.HasPrefix(task, "t1")
-	if s.done[k] >= n || s.failed[k] || needs && !s.given[key{p.name, "prep", trace}] || task == "t1h" && p.name != "weft" {
+	if s.done[k] >= n || s.failed[k] || needs && !s.given[key{p.name, "prep", trace}] || (task == "t1h" || task == "t2h") && p.name != "weft" {
 		return nil
 	}
 	line := s.measure(p, task, trace)
@@ -162,7 +162,7 @@ func concurrent(dir, trace string) bool {
 func (o *options) measure(p peer, task, trace string) []byte {
 	limit := o.timeout
 	if task == "prep" {
-		limit *= 4
+		limit *= 2
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 20*limit)
 	defer cancel()

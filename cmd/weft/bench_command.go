@@ -27,6 +27,7 @@ Tasks of a sequential trace:
 Tasks of every trace:
   t2         a new replica takes the messages one by one, then reads the text
   t2b        the same with all messages in one bundle
+  t2h        t2 with no history kept
   t4         load the saved state into a new replica and read the text: the first time in the process, then six more
   first      load the saved state, insert one character in the middle, and take its message
   delta-N    two replicas that load the saved state make N edits each and exchange what the other lacks, N from 10 to

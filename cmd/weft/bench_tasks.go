@@ -27,7 +27,7 @@ type traceTask struct {
 
 var (
 	sequentialTasks = []string{"t1", "t1n", "t1h", "t1b"}
-	everyTasks      = []string{"t2", "t2b", "t4", "first", "delta-10", "delta-100", "delta-1000", "delta-10000", "delta-100000"}
+	everyTasks      = []string{"t2", "t2b", "t2h", "t4", "first", "delta-10", "delta-100", "delta-1000", "delta-10000", "delta-100000"}
 )
 
 func tasksOf(s *script) []string {
@@ -83,8 +83,8 @@ func (t *traceTask) measure(task string) (measurement, error) {
 		return t.local(task)
 	case "t1b":
 		return t.atOnce()
-	case "t2", "t2b":
-		return t.remote(task == "t2b")
+	case "t2", "t2b", "t2h":
+		return t.remote(task)
 	case "t4":
 		return t.load()
 	case "first":
@@ -189,9 +189,9 @@ func (t *traceTask) atOnce() (m measurement, err error) {
 	return m, saved(&m, r)
 }
 
-// remote is t2, and in one bundle t2b. The messages are read after the first look at the memory and gone before the next:
+// remote is t2, in one bundle t2b, and with no history kept t2h. The messages are read after the first look at the memory and gone before the next:
 // what the replica keeps of them counts.
-func (t *traceTask) remote(bundled bool) (m measurement, err error) {
+func (t *traceTask) remote(task string) (m measurement, err error) {
 	if m.LinkBytes, err = t.packed(); err != nil {
 		return m, err
 	}
@@ -201,7 +201,7 @@ func (t *traceTask) remote(bundled bool) (m measurement, err error) {
 		return m, err
 	}
 	m.count(messages)
-	if bundled {
+	if task == "t2b" {
 		b, err := runtime.Bundle(messages)
 		if err != nil {
 			return m, err
@@ -210,7 +210,7 @@ func (t *traceTask) remote(bundled bool) (m measurement, err error) {
 		m.MessageBytes = len(b)
 	}
 	clock := start()
-	r, err := newReplica(reader(1), runtime.Options{})
+	r, err := newReplica(reader(1), runtime.Options{History: runtime.History{Off: task == "t2h"}})
 	if err != nil {
 		return m, err
 	}
