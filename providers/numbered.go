@@ -21,7 +21,7 @@ type Follower struct {
 	at     place
 	ms     int64
 	stream runtime.Unpacker
-	server vclock.Clock // what the server surely holds
+	server vclock.Clock // what the server surely holds; nil: it has not told its clock since it last began the log anew
 }
 
 // Number returns the number of the last transaction that came by the log and the server's time then, in ms; 0 as long as
@@ -109,12 +109,16 @@ func (s *Session) meetLog(t FrameType, o *openOptions) (resumed bool, err error)
 		case f == nil:
 			return false, &FrameError{Type: t, Reason: "nobody asked for a log"}
 		case asked.number == 0:
-			s.follow = following{Follower: f}
+			s.follow, f.server = following{Follower: f}, nil
 			return false, nil
 		case asked != f.at:
 			return false, &FrameError{Type: t, Reason: "another place in the log"}
 		}
 		s.follow = following{Follower: f, on: true}
+		if f.server == nil { // the link was lost after the place and before the clock
+			s.tell |= tellAsk
+			return true, nil
+		}
 		s.met(f.server)
 		s.send.guess = true
 		return true, nil
@@ -254,10 +258,9 @@ func (s *Session) logIn(data []byte) error {
 			return nil
 		}
 		sender, end := f.stream.Last()
-		if f.server == nil {
-			f.server = make(vclock.Clock)
+		if f.server != nil { // else its clock, which is on its way, holds this too
+			f.server.Set(sender, max(f.server.Get(sender), end))
 		}
-		f.server.Set(sender, max(f.server.Get(sender), end))
 		if s.told != nil {
 			s.told.Set(sender, max(s.told.Get(sender), end))
 		}

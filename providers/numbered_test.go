@@ -3,6 +3,7 @@ package providers_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/seed1312cc15/weft/crdt"
@@ -426,5 +427,65 @@ func TestLeaderBringsWhatIsDurable(t *testing.T) {
 		}
 		s.flush(t, w)
 		equal(t, s.node, a)
+	}
+}
+
+// TestFollowLostBeforeTheClock: a link that is lost between the place in the log and the server's clock leaves a place to go on
+// from, but nothing that says what the server holds. What it held before it lost its document is no answer either.
+func TestFollowLostBeforeTheClock(t *testing.T) {
+	for _, lost := range []bool{false, true} {
+		for _, logged := range []bool{false, true} {
+			t.Run(fmt.Sprint("document lost ", lost, ", log in between ", logged), func(t *testing.T) {
+				s, a, b := newServer(t, 9), newNode(t, 1, runtime.Options{}), newNode(t, 2, runtime.Options{})
+				var f providers.Follower
+				if lost {
+					a.insert(t, 0, "long ago ")
+					l := s.join(t, a, &f)
+					s.flush(t, l)
+					l.cut(t)
+					if n, _ := f.Number(); n != 1 {
+						t.Fatalf("number %d", n)
+					}
+					s = newServer(t, 9)
+				}
+				o := s.options()
+				o.Pattern = providers.Ongoing // its accept has no clock
+				l := newWire(t, a, s.node, &providers.Options{Follow: &f}, o)
+				l.open(t, 0, "doc")
+				isClock := func(frame []byte) bool { typ, _, _ := providers.PeekFrame(frame); return typ == providers.FrameClock }
+				for range 20 {
+					l.fetch(t, 0, 9)
+					l.deliver(t, 0, 9)
+					l.fetch(t, 1, 9)
+					l.queue[1] = slices.DeleteFunc(l.queue[1], isClock) // still on its way
+					l.deliver(t, 1, 9)
+				}
+				if logged {
+					b.insert(t, 0, "b")
+					ms, _ := b.rt.MessagesSince(nil)
+					if _, err := s.rt.Receive(ms[0]); err != nil {
+						t.Fatal(err)
+					}
+					s.flush(t, l)
+				}
+				l.cut(t)
+				a.insert(t, 0, "offline ")
+
+				l = newWire(t, a, s.node, &providers.Options{Follow: &f}, o)
+				session := l.open(t, 0, "doc")
+				l.run(t)
+				s.flush(t, l)
+				equal(t, s.node, a)
+				if got := session.Unsaved(); len(got) > 0 {
+					t.Errorf("unsaved: %v", got)
+				}
+				if own, ok := a.rt.Unacknowledged(); ok {
+					t.Errorf("unacknowledged: %v", own)
+				}
+				if e, n := has[providers.Saved](l, 0); n == 0 || !e.All {
+					t.Errorf("%d Saved events, the last %+v", n, e)
+				}
+			})
+		}
 	}
 }
