@@ -82,7 +82,7 @@ var core = []mutant{
 
 	{
 		name: "no-causal-check", file: "runtime/receive.go",
-		find: "e := &m.table[i]; r.nextOf(e.id) < e.end {", put: "e := &m.table[i]; r.nextOf(e.id) < e.end && false {",
+		find: "for i := range m.table {\n\t\tif e := &m.table[i]; r.nextOf(e.id) < e.end {", put: "for i := range m.table {\n\t\tif e := &m.table[i]; r.nextOf(e.id) < e.end && false {",
 		breaks: "a message is applied before what it depends on",
 		pkg:    "runtime", test: "TestAnyOrderWithDuplicates",
 	},
@@ -280,7 +280,7 @@ var core = []mutant{
 	{
 		name: "objects-resolved-at-once", file: "runtime/receive.go",
 		find:     "n, err := r.resolve(m, f.object, nodes, reps)",
-		put:      "for j := range m.objects {\n\t\t\tif i == 0 {\n\t\t\t\t_, _ = r.resolve(m, j, nodes, reps)\n\t\t\t}\n\t\t}\n\t\tn, err := nodes[f.object], error(nil)",
+		put:      "for j := range m.objects {\n\t\t\tif seq == m.start {\n\t\t\t\t_, _ = r.resolve(m, j, nodes, reps)\n\t\t\t}\n\t\t}\n\t\tn, err := nodes[f.object], error(nil)",
 		breaks:   "an operation does not find the child that an earlier one of its transaction made",
 		scenario: "R23", pkg: "runtime", test: "TestR23EditOfWhatTheTransactionMade",
 	},
