@@ -23,7 +23,7 @@ func main() {
 	flag.StringVar(&o.weft, "weft", "../bin/weft", "the weft `program`")
 	flag.StringVar(&o.work, "work", "work", "`directory` for messages, states and results")
 	flag.IntVar(&o.repeats, "repeats", 3, "measure each up to `N` times")
-	flag.DurationVar(&o.timeout, "timeout", 15*time.Second, "end a process after this much CPU `time`; twice as much to write a trace's messages")
+	flag.DurationVar(&o.timeout, "timeout", 15*time.Second, "end a process after this much CPU `time`; three times as much to write a trace's messages")
 	flag.DurationVar(&o.budget, "budget", 27*time.Minute, "begin no second or third measurement of anything after this `time`")
 	flag.BoolVar(&o.resume, "resume", false, "go on with the run that was interrupted")
 	report := flag.String("report", "", "only write the tables to `FILE`, and the drawings beside it, from what was measured before")

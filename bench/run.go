@@ -162,7 +162,7 @@ func concurrent(dir, trace string) bool {
 func (o *options) measure(p peer, task, trace string) []byte {
 	limit := o.timeout
 	if task == "prep" {
-		limit *= 2
+		limit *= 3
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 20*limit)
 	defer cancel()
