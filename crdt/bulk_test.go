@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	goruntime "runtime"
+	"slices"
 	"testing"
+	"weak"
 
 	"github.com/seed1312cc15/weft/crdt"
 	"github.com/seed1312cc15/weft/internal/trace"
@@ -162,6 +164,50 @@ func TestBundlesAreTakenWithoutMessages(t *testing.T) {
 	t.Logf("%d messages: %d bytes, %d objects", len(ms), bytes, objects)
 	if objects > uint64(len(ms)/4) || bytes > uint64(len(ms)*80) {
 		t.Errorf("%d messages: %d bytes, %d objects", len(ms), bytes, objects)
+	}
+}
+
+// Receive keeps nothing of what it was given, whatever that is.
+func TestReceivedBytesAreLetGo(t *testing.T) {
+	a := newTyped(t)
+	err := a.rt.Transact(func(tx runtime.Tx) error {
+		for i := range 50_000 {
+			if err := a.edit(tx, i); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ms, err := a.rt.MessagesSince(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, make := range map[string]func() ([]byte, error){
+		"message": func() ([]byte, error) { return slices.Clone(ms[0]), nil },
+		"bundle":  func() ([]byte, error) { return runtime.Bundle(ms) },
+		"state":   func() ([]byte, error) { return a.rt.Save() },
+		"delta":   func() ([]byte, error) { return a.rt.SaveSince(nil) },
+	} {
+		b := newTyped(t)
+		update, err := make()
+		if err != nil {
+			t.Fatal(err)
+		}
+		given := weak.Make(&update[0])
+		if _, err := b.rt.Receive(update); err != nil {
+			t.Fatal(name, err)
+		}
+		update = nil
+		goruntime.GC()
+		if given.Value() != nil {
+			t.Errorf("the bytes of a %s are kept", name)
+		}
+		if b.rt.Digest() != a.rt.Digest() {
+			t.Errorf("a %s made another document", name)
+		}
 	}
 }
 

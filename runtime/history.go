@@ -201,6 +201,9 @@ func (h *history) add(r *Runtime, rep Rep, m *keptMessage) {
 			h.msg.parseOwn(m.data)
 		}
 		h.addFull(r, b, m.parsed)
+		if len(m.data) > keptBuffer {
+			h.msg = nil
+		}
 		h.shrink(r)
 	}
 	if h.over() {

@@ -100,6 +100,9 @@ func (r *Runtime) Load(data []byte, opts ...TxOption) error {
 
 func (r *Runtime) receive(data []byte, origin any) (res Result, own bool, err error) {
 	defer func() {
+		if len(data) > heldBytes {
+			r.letGo()
+		}
 		own = r.events.claim()
 		r.unlock()
 	}()
@@ -119,6 +122,17 @@ func (r *Runtime) receive(data []byte, origin any) (res Result, own bool, err er
 		res, err = r.receiveState(data, origin)
 	}
 	return res, false, err
+}
+
+// heldBytes is up to what length the last update may stay in memory for what was read of it: to let go costs something.
+const heldBytes = 1 << 10
+
+// letGo forgets what the decoders hold of an update.
+func (r *Runtime) letGo() {
+	r.tx.op.buf, r.dec.state = nil, nil
+	if m := r.dec.msg; m != nil {
+		m.data, m.ext, m.objBytes, m.opBytes = nil, nil, nil, nil
+	}
 }
 
 // receiveMessage applies one message and whatever waited for it, or lets it wait.

@@ -59,7 +59,7 @@ func (s *Sequence) typed(index uint32, id ID, c byte) (Origin, bool) {
 	}
 	s.content = append(s.content, c)
 	s.count++
-	s.note(opInsert, lid, 1, lid-1, off)
+	s.noteTyped(lid, 1, off)
 	sp.n++
 	s.bumpVisible(l, 1)
 	return Origin{Parent: ID{id.Rep, id.Seq - 1}}, true

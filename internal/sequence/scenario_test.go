@@ -1,6 +1,7 @@
 package sequence_test
 
 import (
+	"bytes"
 	"errors"
 	"testing"
 	"unicode/utf16"
@@ -349,5 +350,47 @@ func TestTypingDoesNotAllocate(t *testing.T) {
 		seq++
 	}); n != 0 {
 		t.Errorf("remote typing allocates %v times", n)
+	}
+}
+
+// What is typed or deleted in a row is one change of the journal each, so that a large transaction costs no memory for each
+// character; both come undone, and what a mark was set behind stays.
+func TestRunsAreOneChange(t *testing.T) {
+	s := sequence.New(plainOrder{}, true)
+	seq := uint64(0)
+	typing := func(n int, text string) {
+		for range n {
+			if _, _, err := s.Insert(s.Len(sequence.CodePoints), sequence.ID{Seq: seq}, 1, text); err != nil {
+				t.Fatal(err)
+			}
+			seq++
+		}
+	}
+	s.Open()
+	typing(1000, "a")
+	for range 300 {
+		if _, err := s.DeleteRange(s.Len(sequence.CodePoints)-1, 1, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := sequence.Changes(s); n > 4 {
+		t.Errorf("1,000 characters typed and 300 deleted are %d changes", n)
+	}
+	before := save(s)
+	mark := s.Mark()
+	typing(10, "b")
+	if _, err := s.DeleteRange(s.Len(sequence.CodePoints)-20, 20, nil); err != nil {
+		t.Fatal(err)
+	}
+	s.Rollback(mark)
+	if err := s.Check(); err != nil {
+		t.Fatal(err)
+	}
+	if got := save(s); !bytes.Equal(got, before) {
+		t.Error("more was undone than what came after the mark, or less")
+	}
+	s.Rollback(0)
+	if err := s.Check(); err != nil || s.Elements() != 0 {
+		t.Errorf("%d elements are left, %v", s.Elements(), err)
 	}
 }
