@@ -1,6 +1,7 @@
 package crdt_test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	goruntime "runtime"
@@ -164,6 +165,33 @@ func TestBundlesAreTakenWithoutMessages(t *testing.T) {
 	t.Logf("%d messages: %d bytes, %d objects", len(ms), bytes, objects)
 	if objects > uint64(len(ms)/4) || bytes > uint64(len(ms)*80) {
 		t.Errorf("%d messages: %d bytes, %d objects", len(ms), bytes, objects)
+	}
+}
+
+// The limit of operations holds wherever a large transaction happens to have encoded some of them.
+func TestLargeTransactionsHaveLimits(t *testing.T) {
+	const most = 1100
+	rt, err := runtime.New(&runtime.Options{Kinds: crdt.SequenceKinds(), Limits: runtime.Limits{MessageOps: most}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := crdt.NewText(rt, "text")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := most - 100; n < most+1500; n += 1 + n%3 {
+		err := rt.Transact(func(tx runtime.Tx) error {
+			for range n {
+				if err := text.Insert(tx, 0, "x"); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		var limit *runtime.LimitError
+		if n <= most && err != nil || n > most && (!errors.As(err, &limit) || limit.Name != "MessageOps" || limit.Got != uint64(n)) {
+			t.Fatalf("%d operations: %v", n, err)
+		}
 	}
 }
 

@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"encoding/binary"
-	"slices"
 
 	"github.com/google/uuid"
 )
@@ -284,6 +283,9 @@ func (r *Runtime) buildMessage() []byte {
 	if r.dec.scratch = b; cap(b) > keptBuffer {
 		r.dec.scratch = nil
 	}
+	if len(tx.full) > 0 {
+		return r.largeMessage(b)
+	}
 	return r.intoSlab(b)
 }
 
@@ -378,8 +380,25 @@ func (r *Runtime) appendOperations(b []byte, flags byte) []byte {
 	if flags&flagMulti == 0 {
 		return append(b, tx.ops[tx.recs[0].start:tx.recs[0].end]...)
 	}
-	b = slices.Grow(appendUvarint(b, uint64(tx.framed)), len(tx.frames))
+	b = appendUvarint(b, uint64(tx.framed))
+	if len(tx.full) > 0 {
+		return b // see largeMessage
+	}
 	return append(b, tx.frames...)
+}
+
+// largeMessage returns the message of a large transaction, whose content begins with b: its frames are copied once.
+func (r *Runtime) largeMessage(b []byte) []byte {
+	tx := &r.tx
+	size := len(b) + len(tx.frames)
+	for _, f := range tx.full {
+		size += len(f)
+	}
+	out := append(bstrHeader(make([]byte, 0, size+5), size), b...)
+	for _, f := range tx.full {
+		out = append(out, f...)
+	}
+	return append(out, tx.frames...)
 }
 
 // objectTable numbers the objects of a message in order of first use, parents of implicit ones before them.

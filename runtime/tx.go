@@ -181,6 +181,7 @@ type txState struct {
 	// Of a message of several operations: those that are encoded already, and the objects that they are of. A large
 	// transaction does not keep a record of each operation until its end.
 	frames []byte
+	full   [][]byte // those before frames, of a large transaction
 	framed int
 	objs   objectTable
 
@@ -196,16 +197,20 @@ type txState struct {
 	committing bool // in commitTouched
 }
 
-// frameAt is the number of records from which on operations are encoded before the transaction ends.
-const frameAt = 1 << 10
+const (
+	// frameAt is the number of records from which on operations are encoded before the transaction ends.
+	frameAt = 1 << 10
+	// frameChunk is the size of the pieces that they go to: one buffer would be copied again and again while it grows.
+	frameChunk = 64 << 10
+)
 
 // frame encodes the recorded operations.
 func (t *txState) frame() {
 	if t.framed == 0 {
 		t.objs.reset()
 	}
-	if k := len(t.frames); cap(t.frames)-k < 2*len(t.ops) {
-		t.frames = slices.Grow(t.frames, k+2*len(t.ops)) // twice as many: it is not copied again and again
+	if room := 2 * len(t.ops); len(t.frames) > frameChunk/2 && cap(t.frames)-len(t.frames) < room {
+		t.full, t.frames = append(t.full, t.frames), make([]byte, 0, max(frameChunk, room))
 	}
 	for i := range t.recs {
 		rec := &t.recs[i]
@@ -226,7 +231,7 @@ func (t *txState) frame() {
 
 // endFrames forgets what frame and a message of several operations left behind.
 func (t *txState) endFrames() {
-	t.framed, t.frames = 0, t.frames[:0]
+	t.framed, t.frames, t.full = 0, t.frames[:0], nil
 	t.objs.reset()
 	if cap(t.frames)+cap(t.ops)+cap(t.objs.buf) > keptBuffer {
 		t.frames, t.ops, t.objs.buf = nil, nil, nil
