@@ -73,7 +73,7 @@ soak-decoders: build
 
 # Faults planted all over the module, one at a time: each has to be caught by the test that the table names.
 mutants:
-	$(GO) test ./internal/mutation -count=1 -v -mutation.all
+	$(GO) test ./internal/mutation -count=1 -v -parallel 4 -mutation.all
 
 # Everything compiles elsewhere; 386 is vetted with its tests, for constants that do not fit an int there.
 cross:

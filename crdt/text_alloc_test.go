@@ -37,7 +37,7 @@ func TestSaveAndLoadAllocate(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	if size > uint64(len(state))*5/4+8<<10 || pieces > 100 {
+	if !raced && (size > uint64(len(state))*5/4+8<<10 || pieces > 100) { // the race detector empties pools at random
 		t.Errorf("a save of %d bytes takes %d, in %d pieces", len(state), size, pieces)
 	}
 	size, pieces = heapOf(func() {

@@ -182,7 +182,10 @@ func TestMutantsAreCaught(t *testing.T) {
 				r := newRunner(t, pkg, filepath.Join(dir, path.Base(pkg)+".test"+exe()))
 				r.control(t, list)
 				for _, m := range list {
-					t.Run(m.name, func(t *testing.T) { done.add(m, r.catch(t, m)) })
+					t.Run(m.name, func(t *testing.T) {
+						t.Parallel() // some mutants make their test wait until its patience ends
+						done.add(m, r.catch(t, m))
+					})
 				}
 			})
 		}
