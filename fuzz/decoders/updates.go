@@ -71,12 +71,13 @@ func receivers(r *rand.Rand, unknown bool) ([][]byte, func() reader) {
 
 func (x *receiver) read(input []byte) (outcome, error) {
 	x.taken++
+	waited := x.rt.Waiting() > 0
 	res, err := x.rt.Receive(input)
 	if err != nil && !typed(err) {
 		return 0, fmt.Errorf("an error that nobody can test for: %w", err)
 	}
 	if err == nil && res.Applied > 0 || err != nil && res.Applied > 0 {
-		return spent, x.applied(input, err == nil)
+		return spent, x.applied(input, err == nil, waited)
 	}
 	// A sender that contradicts itself is refused from there on, and the waiting room fills.
 	last := x.taken == 64 || errors.Is(err, runtime.ErrEquivocation) || errors.Is(err, runtime.ErrClockJump) || x.rt.Waiting() > 48
@@ -101,8 +102,9 @@ func (x *receiver) unchanged() error {
 	return x.rt.Check()
 }
 
-// applied looks at a document that has changed.
-func (x *receiver) applied(input []byte, whole bool) error {
+// applied looks at a document that has changed. The same again changes nothing, unless messages waited before: a state may
+// bring a message of which a twin waited then, refused at that time, and wanted once the twin has gone.
+func (x *receiver) applied(input []byte, whole, waited bool) error {
 	if err := x.rt.Check(); err != nil {
 		return err
 	}
@@ -110,11 +112,22 @@ func (x *receiver) applied(input []byte, whole bool) error {
 		return nil
 	}
 	canonical := x.rt.Canonical()
-	if res, err := x.rt.Receive(input); whole && (err != nil || res.Applied != 0) {
-		return fmt.Errorf("the second time: %+v, %w", res, err)
+	for times := 2; ; times++ {
+		res, err := x.rt.Receive(input)
+		if whole && err != nil {
+			return fmt.Errorf("refused at time %d, and not before: %w", times, err)
+		}
+		if whole && res.Applied > 0 && waited && times < 64 {
+			canonical = x.rt.Canonical()
+			continue
+		}
+		if whole && res.Applied > 0 {
+			return fmt.Errorf("applied at time %d again: %+v", times, res)
+		}
+		break
 	}
 	if !bytes.Equal(x.rt.Canonical(), canonical) {
-		return errors.New("the second time changed something")
+		return errors.New("the same again changed something")
 	}
 	x.rt.Export()
 	state, err := x.rt.Save()
