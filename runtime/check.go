@@ -145,6 +145,7 @@ func (r *Runtime) checkNodes() error {
 func (r *Runtime) checkTable() error {
 	r.table.Lock()
 	defer r.table.Unlock()
+	orphans := 0
 	for key, n := range r.roots {
 		if n.class != classRoot || n.key != key.name || n.kind != key.kind {
 			return fmt.Errorf("root %s stands under another name", n)
@@ -154,9 +155,15 @@ func (r *Runtime) checkTable() error {
 		if n.class != classDot || r.made.get(n.dot()) != n {
 			return fmt.Errorf("object %s stands under another dot", n)
 		}
+		if n.parent == nil {
+			orphans++
+		}
 		if n.state == alive && n.parent == nil && r.opaques == 0 {
 			return fmt.Errorf("object %s has no container", n)
 		}
+	}
+	if orphans != r.orphans {
+		return fmt.Errorf("%d objects have no container, %d are counted", orphans, r.orphans)
 	}
 	return nil
 }
