@@ -13,8 +13,8 @@ import (
 // places that these bytes claim.
 //
 //  1. runs are in order and without gaps; moves ascend by at.
-//  2. Once seek has run, named ascends by dot, no dot occurs twice, and byAt has those of named that are listed and that no
-//     move made, ascending by at.
+//  2. Once seek has run, named ascends by dot, no dot occurs twice and none is that of a move, and byAt has those of named
+//     that are listed, ascending by at.
 type listing struct {
 	seq   *sequence.State // nil: empty
 	count int             // places
@@ -172,10 +172,11 @@ func (x *listing) seek() error {
 		k, _ := x.search(first)
 		for ; k < len(x.named) && x.named[k].id.Rep == run.rep && x.named[k].id.Seq-run.seq < uint64(run.n); k++ {
 			at := run.at + uint32(x.named[k].id.Seq-run.seq)
-			if !x.isMove(at) {
-				x.named[k].at = int32(at)
-				x.byAt = append(x.byAt, int32(k))
+			if x.isMove(at) {
+				return fmt.Errorf("%w: it names a place as an element", runtime.ErrCorrupt)
 			}
+			x.named[k].at = int32(at)
+			x.byAt = append(x.byAt, int32(k))
 		}
 	}
 	return nil
