@@ -154,8 +154,13 @@ func (r *Runtime) checkTable() error {
 		if n.class != classDot || r.made.get(n.dot()) != n {
 			return fmt.Errorf("object %s stands under another dot", n)
 		}
-		if n.state == alive && n.parent == nil && r.opaques == 0 {
+		if _, orphan := r.orphans[n]; orphan != (n.parent == nil) || orphan && r.opaques == 0 {
 			return fmt.Errorf("object %s has no container", n)
+		}
+	}
+	for n := range r.orphans {
+		if n.class != classDot || r.made.get(n.dot()) != n {
+			return fmt.Errorf("object %s has no container, and is not in the table", n)
 		}
 	}
 	return nil

@@ -194,8 +194,29 @@ func (r *Runtime) makeOpaque(n *Node, dot LocalDot, ours []uint64) {
 func (r *Runtime) adoptLater(d LocalDot, k *kindInfo) *Node {
 	n := r.newMade(d, k)
 	r.made.put(n)
+	r.orphan(n)
 	r.journal = append(doubled(r.journal), undoRecord{node: n, create: true})
 	return n
+}
+
+func (r *Runtime) orphan(n *Node) {
+	if r.orphans == nil {
+		r.orphans = make(map[*Node]struct{})
+	}
+	r.orphans[n] = struct{}{}
+}
+
+// dropOrphans ends the orphans once no opaque object is left that may hold them: whatever made them was deleted. Who has seen
+// the delete first takes in nothing of them.
+func (r *Runtime) dropOrphans() {
+	if r.opaques > 0 || len(r.orphans) == 0 {
+		return
+	}
+	r.table.Lock()
+	defer r.table.Unlock()
+	for n := range r.orphans {
+		r.drop(n)
+	}
 }
 
 // reveal gives an object of a known kind what was kept of it while it was opaque. ours is what the object holds so far.
