@@ -13,8 +13,8 @@ import (
 // places that these bytes claim.
 //
 //  1. runs are in order and without gaps; moves ascend by at.
-//  2. Once seek has run, named ascends by dot, no dot occurs twice or is that of a place that a move made, and byAt has those
-//     of named that are listed, ascending by at.
+//  2. Once seek has run, named ascends by dot, no dot occurs twice and none is that of a move, and byAt has those of named
+//     that are listed, ascending by at.
 type listing struct {
 	seq   *sequence.State // nil: empty
 	count int             // places
@@ -173,7 +173,7 @@ func (x *listing) seek() error {
 		for ; k < len(x.named) && x.named[k].id.Rep == run.rep && x.named[k].id.Seq-run.seq < uint64(run.n); k++ {
 			at := run.at + uint32(x.named[k].id.Seq-run.seq)
 			if x.isMove(at) {
-				return fmt.Errorf("%w: a place is named as an element", runtime.ErrCorrupt)
+				return fmt.Errorf("%w: it names a place as an element", runtime.ErrCorrupt)
 			}
 			x.named[k].at = int32(at)
 			x.byAt = append(x.byAt, int32(k))

@@ -1,6 +1,7 @@
 package crdt_test
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
@@ -86,6 +87,33 @@ func reseal(data []byte) {
 		binary.LittleEndian.PutUint32(content[at:], crc32.Checksum(content[from:at], table))
 		at += 4
 		from = at
+	}
+}
+
+// TestMoveOfAPlace loads states in which a move names a place, also its own, as the element that it moves.
+func TestMoveOfAPlace(t *testing.T) {
+	rt, s := newSequences(t, 0)
+	do(t, rt, func(tx runtime.Tx) error {
+		return errors.Join(s.list.Insert(tx, 0, 10, 20, 30), s.list.MoveRange(tx, 0, 2, 3))
+	})
+	good, found := save(t, rt), 0
+	for at := 6; at < len(good)-4; at++ {
+		for seq := range byte(5) { // of the dots of the three elements and the two moves
+			data := bytes.Clone(good)
+			data[at] = seq
+			reseal(data)
+			rt, _ := newSequences(t, 1)
+			_, err := rt.Receive(data)
+			if err := rt.Check(); err != nil {
+				t.Fatalf("byte %d is %d: %v", at, seq, err)
+			}
+			if err != nil && strings.Contains(err.Error(), "names a place as an element") {
+				found++
+			}
+		}
+	}
+	if found == 0 {
+		t.Error("no state had such a move")
 	}
 }
 

@@ -145,7 +145,6 @@ func (r *Runtime) checkNodes() error {
 func (r *Runtime) checkTable() error {
 	r.table.Lock()
 	defer r.table.Unlock()
-	orphans := 0
 	for key, n := range r.roots {
 		if n.class != classRoot || n.key != key.name || n.kind != key.kind {
 			return fmt.Errorf("root %s stands under another name", n)
@@ -155,15 +154,14 @@ func (r *Runtime) checkTable() error {
 		if n.class != classDot || r.made.get(n.dot()) != n {
 			return fmt.Errorf("object %s stands under another dot", n)
 		}
-		if n.parent == nil {
-			orphans++
-		}
-		if n.state == alive && n.parent == nil && r.opaques == 0 {
+		if _, orphan := r.orphans[n]; orphan != (n.parent == nil) || orphan && r.opaques == 0 {
 			return fmt.Errorf("object %s has no container", n)
 		}
 	}
-	if orphans != r.orphans {
-		return fmt.Errorf("%d objects have no container, %d are counted", orphans, r.orphans)
+	for n := range r.orphans {
+		if n.class != classDot || r.made.get(n.dot()) != n {
+			return fmt.Errorf("object %s has no container, and is not in the table", n)
+		}
 	}
 	return nil
 }

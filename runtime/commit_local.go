@@ -14,7 +14,6 @@ func (r *Runtime) commitLocal() error {
 		return nil
 	}
 	tx.abandon()
-	r.dropOrphans()
 	if !tx.single() || tx.dots > uint64(r.limits.MessageDots) || tx.start-1 >= maxEnd/2 { // else no limit can be passed
 		if err := r.checkLocalLimits(); err != nil {
 			return err

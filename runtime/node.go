@@ -379,7 +379,7 @@ func (n *Node) Create(d LocalDot, kind string) (*Node, error) {
 	}
 	if c.parent == nil {
 		c.parent = n
-		r.orphans--
+		delete(r.orphans, c)
 		r.journal = append(doubled(r.journal), undoRecord{node: c, adopt: true})
 	}
 	return c, nil
@@ -410,9 +410,7 @@ func (r *Runtime) drop(top *Node) {
 		c.opaque().count(r, false)
 		if c.class == classDot {
 			r.made.remove(c.dot())
-			if c.parent == nil {
-				r.orphans--
-			}
+			delete(r.orphans, c)
 		}
 		r.journal = append(doubled(r.journal), undoRecord{node: c})
 		stack = c.below(stack)
@@ -439,13 +437,11 @@ func (u undoRecord) undo(r *Runtime) {
 	switch {
 	case u.create:
 		r.made.remove(c.dot())
-		if c.parent == nil {
-			r.orphans--
-		}
+		delete(r.orphans, c)
 		r.markRolledBack(c)
 	case u.adopt:
 		c.parent = nil
-		r.orphans++
+		r.orphan(c)
 	case u.unOpaque:
 		c.setOpaque(nil)
 	default:
@@ -454,7 +450,7 @@ func (u undoRecord) undo(r *Runtime) {
 		if c.class == classDot {
 			r.made.put(c)
 			if c.parent == nil {
-				r.orphans++
+				r.orphan(c)
 			}
 		}
 		for _, k := range c.kids() { // those named first after the drop have no note of their own

@@ -194,26 +194,27 @@ func (r *Runtime) makeOpaque(n *Node, dot LocalDot, ours []uint64) {
 func (r *Runtime) adoptLater(d LocalDot, k *kindInfo) *Node {
 	n := r.newMade(d, k)
 	r.made.put(n)
-	r.orphans++
+	r.orphan(n)
 	r.journal = append(doubled(r.journal), undoRecord{node: n, create: true})
 	return n
 }
 
-// dropOrphans drops made objects without a container once no opaque object is left that may be it: where what it held was
-// dropped before they were heard of, they were never made. Cost: O(objects), if there are any.
+func (r *Runtime) orphan(n *Node) {
+	if r.orphans == nil {
+		r.orphans = make(map[*Node]struct{})
+	}
+	r.orphans[n] = struct{}{}
+}
+
+// dropOrphans ends the orphans once no opaque object is left that may hold them: whatever made them was deleted. Who has seen
+// the delete first takes in nothing of them.
 func (r *Runtime) dropOrphans() {
-	if r.orphans == 0 || r.opaques > 0 {
+	if r.opaques > 0 || len(r.orphans) == 0 {
 		return
 	}
 	r.table.Lock()
 	defer r.table.Unlock()
-	var list []*Node
-	for n := range r.made.all {
-		if n.parent == nil {
-			list = append(list, n)
-		}
-	}
-	for _, n := range list {
+	for n := range r.orphans {
 		r.drop(n)
 	}
 }

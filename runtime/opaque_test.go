@@ -171,6 +171,42 @@ func TestR22NewerOperation(t *testing.T) {
 	}
 }
 
+// An object that was made by one that is opaque here goes with it, whichever way.
+func TestOrphansGoWithTheLastOpaque(t *testing.T) {
+	a := open(t, 1) // version 2
+	var made, inner bag.Bag
+	a.edit(func(tx runtime.Tx) (err error) {
+		made, err = a.bag.Make(tx, bag.Name)
+		return err
+	})
+	a.edit(func(tx runtime.Tx) error { return made.Mark(tx, "m") })
+	a.edit(func(tx runtime.Tx) (err error) {
+		if inner, err = made.Make(tx, bag.Name); err != nil {
+			return err
+		}
+		return inner.Add(tx, "in")
+	})
+	before := a.save()
+	gone := a.remove(0)
+	for name, pass := range map[string]func(old *doc){
+		"by a message": func(old *doc) { old.take(a.sent...) },
+		"by a state":   func(old *doc) { old.take(before); old.take(a.save()) },
+		"by a delta":   func(old *doc) { old.take(before); old.take(a.since(old.Clock())) },
+		"by itself":    func(old *doc) { old.take(before); a.take(old.remove(0)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			old := open(t, 2, version(1))
+			if old.take(a.sent[:3]...); len(old.Opaque()) != 1 {
+				t.Fatalf("opaque: %v", old.Opaque())
+			}
+			pass(old)
+			old.take(gone)
+			old.check()
+			same(t, a, old)
+		})
+	}
+}
+
 // A transaction that was undone leaves nothing opaque.
 func TestRollbackOfOpaque(t *testing.T) {
 	a := open(t, 1)

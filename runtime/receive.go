@@ -391,7 +391,6 @@ func (r *Runtime) apply(m *message, origin any) (err error) {
 	} else if err != nil {
 		return fmt.Errorf("%w: %w", ErrInternal, err)
 	}
-	r.dropOrphans()
 	if r.document == uuid.Nil && m.document != uuid.Nil {
 		r.setDocument(m.document)
 	}

@@ -53,7 +53,7 @@ type Runtime struct {
 	observers  map[*Node]any        // *Observers of the object's events; see Observe
 	fields     map[kidKey]*nodeName // names of fields that nodes share
 	opaques    int                  // opaque objects that hold something
-	orphans    int                  // made objects without a container: an opaque one may be it
+	orphans    map[*Node]struct{}   // living made objects whose container has not spoken up; it may be an opaque one
 	places     uint64               // that the state at hand lists, see StateReader.Spend
 	loaded     []uint64             // joined ends of the states and deltas that were loaded; never changed in place
 

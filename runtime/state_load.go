@@ -164,7 +164,6 @@ func (l *loader) merge(news bool) (err error) {
 		l.orphans()
 		l.advance()
 	}
-	r.dropOrphans()
 	if len(r.ext) == 0 {
 		r.ext = l.ext
 	}

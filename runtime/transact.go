@@ -353,6 +353,9 @@ func (r *Runtime) resetTx() {
 // function, else commitObjects.
 func (r *Runtime) commitTouched(c *Commit) {
 	r.tx.committing = true
+	if len(r.orphans) > 0 {
+		r.dropOrphans()
+	}
 	for _, n := range r.touched {
 		n.touched = false
 		if n.obj != nil {
