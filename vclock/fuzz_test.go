@@ -32,3 +32,27 @@ func FuzzDecodeClock(f *testing.F) {
 		}
 	})
 }
+
+// FuzzClockJSON checks that what is accepted is valid and round trips, and what is refused leaves the clock as it was.
+func FuzzClockJSON(f *testing.F) {
+	f.Add([]byte(`{}`))
+	f.Add([]byte(` {"00000000-0000-4000-8000-000000000001": 1, "00000000-0000-4000-8000-000000000002": 9007199254740992}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		clock := vclock.Clock{{1}: 7}
+		if err := clock.UnmarshalJSON(data); err != nil {
+			var decode *vclock.DecodeError
+			if !errors.As(err, &decode) || !clock.Equal(vclock.Clock{{1}: 7}) {
+				t.Fatalf("%v, %v", err, clock)
+			}
+			return
+		}
+		if err := clock.Validate(); err != nil {
+			t.Fatal(err)
+		}
+		back, err := clock.MarshalJSON()
+		var again vclock.Clock
+		if err := errors.Join(err, again.UnmarshalJSON(back)); err != nil || !again.Equal(clock) {
+			t.Fatalf("%s: %v", back, err)
+		}
+	})
+}
