@@ -3,11 +3,13 @@ package fuzz_test
 import (
 	"flag"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/seed1312cc15/weft/crdt"
 	"github.com/seed1312cc15/weft/fuzz"
 	"github.com/seed1312cc15/weft/internal/converge/bag"
 )
@@ -117,6 +119,27 @@ func set(t *testing.T, name, value string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = flag.Set(name, was) })
+}
+
+// A schema that cannot be opened fails at once, with no script.
+func TestSchemaThatDoesNotOpen(t *testing.T) {
+	dir := t.TempDir()
+	for _, check := range []func(q *quiet){
+		func(q *quiet) {
+			fuzz.Check(q, fuzz.Of[struct{ Untagged crdt.Counter }]("untagged"), &fuzz.Options{Scripts: dir})
+		},
+		func(q *quiet) {
+			fuzz.Laws(q, fuzz.Of[struct{ Untagged crdt.Counter }]("untagged"), &fuzz.Options{Scripts: dir})
+		},
+	} {
+		q := failing(t, check)
+		if !q.failed || !strings.Contains(q.log.String(), "untagged does not open: crdt: type struct") {
+			t.Error(q.log.String())
+		}
+		if files, err := os.ReadDir(dir); err != nil || len(files) > 0 {
+			t.Error(files, err)
+		}
+	}
 }
 
 // The kit finds each breach of the contract that a bag can be made to commit: driven by rapid, and by its own generator.

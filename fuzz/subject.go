@@ -84,6 +84,9 @@ func (s *Subject[H]) erase() (*subject, error) {
 	if s == nil || s.Open == nil || len(s.Edits) == 0 || !isWord(s.Name) {
 		return nil, errors.New("fuzz: a Subject needs Open, Edits, and a Name of letters, digits, '-', '_' and '.'")
 	}
+	if _, _, err := s.Open(&runtime.Options{}); err != nil { // no script makes it any clearer
+		return nil, fmt.Errorf("fuzz: %s does not open: %w", s.Name, err)
+	}
 	e := &subject{name: s.Name, edits: make(map[string]Edit[any], len(s.Edits)), model: s.Model, replicas: s.Replicas}
 	e.open = func(o *runtime.Options) (*runtime.Runtime, any, error) {
 		rt, h, err := s.Open(o)
