@@ -10,6 +10,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/seed1312cc15/weft/internal/parallel"
 )
 
 // Options choose a round. Zero fields mean the defaults.
@@ -164,8 +166,6 @@ type Total struct {
 // executions: until ctx ends. Rounds that have begun are finished. each is called after every round, one call at a
 // time. The error is that of a round whose options make no sense.
 func Soak(ctx context.Context, o Options, jobs, executions int, each func(*Total)) (*Total, error) {
-	var mu sync.Mutex
-	var wg sync.WaitGroup
 	var wrong error
 	size, begun := o.Executions, 0
 	if size == 0 {
@@ -173,8 +173,6 @@ func Soak(ctx context.Context, o Options, jobs, executions int, each func(*Total
 	}
 	total := &Total{Of: make(map[string]int), Took: make(map[string]time.Duration)}
 	next := func() (round Options, more bool) {
-		mu.Lock()
-		defer mu.Unlock()
 		if ctx.Err() != nil || wrong != nil || executions > 0 && begun >= executions {
 			return o, false
 		}
@@ -186,28 +184,16 @@ func Soak(ctx context.Context, o Options, jobs, executions int, each func(*Total
 		o.Seed++
 		return round, true
 	}
-	for range max(1, jobs) {
-		wg.Go(func() {
-			for {
-				round, more := next()
-				if !more {
-					return
-				}
-				r, err := Run(round)
-				mu.Lock()
-				if r == nil {
-					wrong = err
-				} else {
-					total.add(r, err)
-					if each != nil {
-						each(total)
-					}
-				}
-				mu.Unlock()
-			}
-		})
-	}
-	wg.Wait()
+	parallel.Run(jobs, next, Run, func(r *Report, err error) {
+		if r == nil {
+			wrong = err
+			return
+		}
+		total.add(r, err)
+		if each != nil {
+			each(total)
+		}
+	})
 	return total, wrong
 }
 

@@ -2,8 +2,9 @@ package simulation
 
 import (
 	"context"
-	"sync"
 	"time"
+
+	"github.com/seed1312cc15/weft/internal/parallel"
 )
 
 // Total adds up runs.
@@ -42,44 +43,24 @@ func (t *Total) add(r *Report, err error) {
 // it, runs that have begun are finished. each is called after every run, one call at a time. The error is that of a run whose
 // options make no sense.
 func Soak(ctx context.Context, o Options, jobs, count int, each func(*Total)) (*Total, error) {
-	var (
-		mu    sync.Mutex
-		wg    sync.WaitGroup
-		total Total
-		wrong error
-		begun int
-	)
+	var total Total
+	var wrong error
+	begun := 0
 	next := func() (run Options, more bool) {
-		mu.Lock()
-		defer mu.Unlock()
 		run, more = o, ctx.Err() == nil && wrong == nil && (count <= 0 || begun < count)
-		if more {
-			begun++
-			o.Seed++
-		}
+		begun++
+		o.Seed++
 		return run, more
 	}
-	for range max(1, jobs) {
-		wg.Go(func() {
-			for {
-				run, more := next()
-				if !more {
-					return
-				}
-				r, err := Run(run)
-				mu.Lock()
-				if r == nil {
-					wrong = err
-				} else {
-					total.add(r, err)
-					if each != nil {
-						each(&total)
-					}
-				}
-				mu.Unlock()
-			}
-		})
-	}
-	wg.Wait()
+	parallel.Run(jobs, next, Run, func(r *Report, err error) {
+		if r == nil {
+			wrong = err
+			return
+		}
+		total.add(r, err)
+		if each != nil {
+			each(&total)
+		}
+	})
 	return &total, wrong
 }
