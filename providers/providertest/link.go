@@ -37,8 +37,7 @@ func TestLink(t *testing.T, connect Connect) {
 			t.Run(fmt.Sprintf("%s/%v", c.name, map[bool]string{false: "dialer", true: "acceptor"}[swap]), func(t *testing.T) {
 				defer CheckLeaks(t)()
 				a, b := connect(t)
-				defer a.Close()
-				defer b.Close()
+				defer closeBoth(a, b)
 				if swap {
 					a, b = b, a
 				}
@@ -48,6 +47,14 @@ func TestLink(t *testing.T, connect Connect) {
 			})
 		}
 	}
+}
+
+// closeBoth closes both ends at once: one alone may wait for the other.
+func closeBoth(a, b providers.Link) {
+	var wg sync.WaitGroup
+	wg.Go(func() { a.Close() })
+	wg.Go(func() { b.Close() })
+	wg.Wait()
 }
 
 // background runs fn beside the test and returns a function that waits for it.

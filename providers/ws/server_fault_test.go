@@ -241,6 +241,7 @@ func TestR10CompactionWhileAway(t *testing.T) {
 
 // TestR12DeadPeers finds silence on either side: the server's in a client, the client's in the server.
 func TestR12DeadPeers(t *testing.T) {
+	t.Parallel() // it waits
 	s, url := serve(t, func(o *ws.ServerOptions) { o.Limits.Heartbeat = time.Second })
 	alive := join(t, url, peerOptions{token: "alive"}).synced()
 	dead := dialRaw(t, url).hello("dead")

@@ -105,12 +105,14 @@ func (s *shower) heard() string {
 // TestPresenceBetweenServers has presence and casts flow through a third server, and around a ring: once, with the stamp of
 // the server where they came in, also to who comes later, and away when their replica leaves.
 func TestPresenceBetweenServers(t *testing.T) {
+	t.Parallel() // it waits
 	for name, links := range map[string][][2]int{
 		"chain": {{0, 1}, {1, 2}},
 		"in":    {{1, 0}, {1, 2}},
 		"ring":  {{0, 1}, {1, 2}, {2, 0}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			servers, urls := mesh(t, 3, links...)
 			a, c := joinShowing(t, urls[0], "ann"), joinShowing(t, urls[2], "cleo")
 			a.eph.Set([]byte("one"))
@@ -185,6 +187,7 @@ func TestPresenceOfAnUntrustedServer(t *testing.T) {
 // TestServersFindTwins has two servers take other transactions under the same dots while they are apart. When they are linked
 // each says so and where it is; what others write goes on, both ways.
 func TestServersFindTwins(t *testing.T) {
+	t.Parallel() // it waits
 	both := twins(t, "first", "other")
 	servers, urls := mesh(t, 2)
 	for i, rt := range both {
@@ -221,6 +224,7 @@ func TestServersFindTwins(t *testing.T) {
 
 // TestClientFindsThatItsCopyIsAnother: so does a client whose server took its twin, and the server knows who it is.
 func TestClientFindsThatItsCopyIsAnother(t *testing.T) {
+	t.Parallel() // it waits
 	s, url := serve(t, func(o *ws.ServerOptions) { o.Runtime.Kinds = crdt.Kinds() })
 	both := twins(t, "first", "other")
 	p := join(t, url, peerOptions{token: "a", rt: both[0]}).synced()
