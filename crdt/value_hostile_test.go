@@ -97,6 +97,48 @@ func TestNewerOperationsMakeOpaque(t *testing.T) {
 	})
 }
 
+// TestNewerOperationsAtTheFirstHop has whoever brings an operation that the kind does not know answer for it, in a message,
+// one that waited, and a state: nothing becomes opaque, and its sender goes on.
+func TestNewerOperationsAtTheFirstHop(t *testing.T) {
+	eachValueType(t, func(t *testing.T, k valueCase) {
+		a, b, f := newValueDoc(t, 1), newValueDoc(t, 2), newForger(t, 3, k.kind)
+		b.receive(a.do(k.write))
+		before := a.rt.Canonical()
+		refused := func(what string, update []byte) {
+			t.Helper()
+			_, err := a.rt.Receive(update, runtime.FirstHop())
+			if !errors.Is(err, runtime.ErrNewerOp) || errors.Is(err, runtime.ErrInternal) {
+				t.Errorf("%s: %v", what, err)
+			}
+			if len(a.rt.Opaque()) != 0 || !bytes.Equal(a.rt.Canonical(), before) {
+				t.Errorf("%s has changed something", what)
+			}
+			if err := a.rt.Check(); err != nil {
+				t.Error(err)
+			}
+		}
+		first := f.op(1, func(w *runtime.OpWriter) { w.Raw([]byte{200}) })
+		second := f.op(3, func(w *runtime.OpWriter) { w.Raw([]byte{200, 1, 2, 3}) })
+		refused("a message", first)
+		b.receive(first)
+		b.receive(second)
+		refused("a state", b.state())
+
+		var problem error
+		a.rt.OnProblem(func(p runtime.Problem) { problem = p.Err })
+		if res, err := a.rt.Receive(second, runtime.FirstHop()); err != nil || res.Waiting != 1 {
+			t.Fatalf("%+v, %v", res, err)
+		}
+		a.receive(first) // by a way that is trusted
+		if !errors.Is(problem, nil) || len(a.rt.Opaque()) != 1 {
+			t.Errorf("opaque already: %v, %v", problem, a.rt.Opaque())
+		}
+		if a.rt.Waiting() != 0 || !a.rt.Clock().Equal(b.rt.Clock()) {
+			t.Errorf("what waited for it: %v, %v", a.rt.Clock(), b.rt.Clock())
+		}
+	})
+}
+
 // TestOperationBytes pins the payloads: they are part of the format.
 func TestOperationBytes(t *testing.T) {
 	a, b := newValueDoc(t, 1), newValueDoc(t, 2)

@@ -178,7 +178,7 @@ func refusal(err error) *RefusedError {
 		r.Code = CodeQuota
 	case errors.Is(err, runtime.ErrLimit):
 		r.Code = CodeUpdateTooBig
-	case errors.Is(err, runtime.ErrVersion):
+	case errors.Is(err, runtime.ErrVersion), errors.Is(err, runtime.ErrNewerOp):
 		r.Code = CodeUpdateVersion
 	case errors.Is(err, runtime.ErrCorrupt), errors.Is(err, runtime.ErrChecksum):
 		r.Code = CodeCorrupt

@@ -83,9 +83,10 @@ type Options struct {
 	// Check is called for every update that the peer brings, before it is applied; an error refuses the peer, with the
 	// code of a *RefusedError if it is one. It must not keep the bytes.
 	Check func(update []byte) error
-	// FirstHop makes whoever brings a transaction answer for it, whoever wrote it: equivocation and timestamps out of range
-	// refuse the peer. For servers. Default: only that writer is ignored from there on, and Problem tells of it, since
-	// the peer may be as honest as this side.
+	// FirstHop makes whoever brings a transaction answer for it, whoever wrote it: equivocation, timestamps out of range and
+	// operations that kinds known here do not know refuse the peer. For servers. Default: only that writer is ignored from
+	// there on, and Problem tells of it, since the peer may be as honest as this side; an object with an unknown operation
+	// is opaque.
 	FirstHop bool
 
 	// Save returns a state, or for a clock a delta since it; default Runtime.Save and SaveSince, compressed, without what

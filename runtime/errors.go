@@ -46,7 +46,8 @@ var (
 	ErrRefused = errors.New("runtime: the sender was refused earlier")
 	// ErrInvalidOp is what Object.Apply returns (wrapped) for a payload that makes no sense: the operation takes its dots and has no effect.
 	ErrInvalidOp = errors.New("runtime: the operation makes no sense")
-	// ErrNewerOp is what Object.Apply returns (wrapped) for an operation code that it does not know: the object becomes opaque.
+	// ErrNewerOp is what Object.Apply returns (wrapped) for an operation code that it does not know: the object becomes
+	// opaque, or with FirstHop the update is refused.
 	ErrNewerOp = errors.New("runtime: operation of a newer version")
 	// ErrEvicted is returned by MessagesSince when history no longer holds all that is asked for: use SaveSince.
 	ErrEvicted = errors.New("runtime: history no longer holds these messages")

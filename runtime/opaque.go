@@ -280,6 +280,9 @@ func (r *Runtime) applyRevealed(n *Node, op opaqueOp, ours []uint64) error {
 		return fmt.Errorf("%w: object %s: %w", ErrCorrupt, n, err)
 	case err == nil, errors.Is(err, ErrInvalidOp), errors.Is(err, ErrCorrupt):
 	case errors.Is(err, ErrNewerOp):
+		if r.answers {
+			return fmt.Errorf("object %s: %w", n, err)
+		}
 		r.makeOpaque(n, op.dot, ours)
 		n.ownOpaque().keep(r, op)
 	default:

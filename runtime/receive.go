@@ -56,8 +56,9 @@ func Restore() TxOption { return func(o *callOptions) { o.restore = true } }
 
 // FirstHop says that whoever brings the update answers for it, and not the sender that it names: a transaction under a
 // dot that another one has, or with a timestamp out of range, is an error and nothing more. Without it nothing is taken from
-// that sender any more, which anybody could bring about who may bring transactions of others. For servers, which turn
-// to who brought it.
+// that sender any more, which anybody could bring about who may bring transactions of others. Likewise an operation that
+// an object's kind, known here, does not know is ErrNewerOp; without it the object becomes opaque, and with any code that is
+// made up a writer could do that to every object for ever. For servers, which turn to who brought it.
 func FirstHop() TxOption { return func(o *callOptions) { o.firstHop = true } }
 
 // beforeOwn is called before a local transaction takes dots: those of messages of this replica that wait, or that others wait
@@ -74,7 +75,7 @@ func (r *Runtime) beforeOwn() error {
 // unchanged, except that messages of a bundle before the failing one stay applied, as Result tells.
 //
 // Errors: *DecodeError, *LimitError, *DocumentError, *MissingDepsError (delta), *EquivocationError, *ClockJumpError,
-// ErrRefused, ErrNested, ErrInternal.
+// ErrRefused, ErrNewerOp (with FirstHop), ErrNested, ErrInternal.
 func (r *Runtime) Receive(data []byte, opts ...TxOption) (Result, error) {
 	if err := r.lock(); err != nil {
 		return Result{}, err
@@ -243,6 +244,7 @@ func (r *Runtime) integrate(m *message, origin any, woken *waitingMessage) (outc
 	if m.lamport > r.lamport+1 {
 		return messageRefused, none, r.blame(rep, woken, first, &ClockJumpError{first, m.lamport, r.lamport + 1})
 	}
+	r.answers = answers(r, woken)
 	if err := r.apply(m, origin); err != nil {
 		return messageRefused, none, err
 	}
@@ -264,14 +266,18 @@ func (r *Runtime) lacks(m *message, have uint64) (vclock.Dot, bool) {
 
 // blame refuses the sender of a message, unless who brought it answers for it.
 func (r *Runtime) blame(rep Rep, woken *waitingMessage, d vclock.Dot, err error) error {
-	firstHop := r.firstHop
-	if woken != nil {
-		firstHop = woken.firstHop
-	}
-	if !firstHop {
+	if !answers(r, woken) {
 		r.refuse(rep, d, err)
 	}
 	return err
+}
+
+// answers says whether who brought a message answers for it, see FirstHop.
+func answers(r *Runtime, woken *waitingMessage) bool {
+	if woken != nil {
+		return woken.firstHop
+	}
+	return r.firstHop
 }
 
 // refuse takes nothing more from a sender.
@@ -386,7 +392,7 @@ func (r *Runtime) apply(m *message, origin any) (err error) {
 		ends = append(ends, m.table[i].end)
 	}
 	r.dec.ends = ends
-	if err := r.applyOps(m, reps, ends); errors.Is(err, ErrLimit) {
+	if err := r.applyOps(m, reps, ends); errors.Is(err, ErrLimit) || errors.Is(err, ErrNewerOp) {
 		return err
 	} else if err != nil {
 		return fmt.Errorf("%w: %w", ErrInternal, err)
@@ -528,6 +534,9 @@ func (r *Runtime) applyOp(m *message, f *opFrame, n *Node, seq uint64, reps []Re
 	switch {
 	case err == nil:
 	case errors.Is(err, ErrNewerOp):
+		if r.answers {
+			return fmt.Errorf("object %s: %w", n, err)
+		}
 		r.makeOpaque(n, dot, r.next)
 		n.ownOpaque().keep(r, opaqueOp{dot, f.dots, m.lamport + seq - m.start, f.payload, reps, ends})
 	case errors.Is(err, ErrInvalidOp), errors.Is(err, ErrCorrupt):

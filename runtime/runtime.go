@@ -36,7 +36,8 @@ type Runtime struct {
 	// restoring says that the update at hand comes from the store that lent self; restored is the greatest end of such
 	// messages of self that had to wait, and of what such messages of others lack of it.
 	restoring bool
-	firstHop  bool // of the update at hand, see FirstHop
+	firstHop  bool // of the update at hand, see FirstHop; answers: of the transaction or state that is being applied
+	answers   bool
 	restored  uint64
 	lamport   uint64
 	heads     headSet

@@ -132,6 +132,7 @@ func (r *Runtime) newLoader(h *stateHeader) *loader {
 
 func (l *loader) merge(news bool) (err error) {
 	r := l.rt
+	r.answers = r.firstHop
 	done := false
 	defer func() {
 		if done {

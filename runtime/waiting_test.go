@@ -57,6 +57,25 @@ func TestFirstHop(t *testing.T) {
 	}
 	b.take(last)
 	b.want("1 2 x z")
+
+	old := open(t, 3, version(1))
+	added := a.add("0")
+	marked := a.edit(func(tx runtime.Tx) error { return a.bag.Mark(tx, "m") })
+	old.take(m, next, later, last)
+	if _, err := old.Receive(marked, runtime.FirstHop()); err != nil || old.Waiting() != 1 {
+		t.Fatal(err)
+	}
+	old.take(added)
+	if len(old.problems) != 1 || !errors.Is(old.problems[0].Err, runtime.ErrNewerOp) || len(old.Opaque()) != 0 || old.Waiting() != 0 {
+		t.Errorf("problems %v, opaque %v", old.problems, old.Opaque())
+	}
+	old.take(marked)
+	if len(old.Opaque()) != 1 {
+		t.Error("who brought it does not answer for it, and it is refused")
+	}
+	if !old.Clock().Equal(a.Clock()) {
+		t.Error(old.Clock())
+	}
 }
 
 // TestAppliedBeforeWaiting has a message that can be applied go before another one of its dot that waits for what may never

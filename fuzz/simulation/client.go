@@ -207,20 +207,12 @@ func (r *replica) write() {
 		}
 		return nil
 	})
-	if w.spoiled(err) {
-		w.trace("%s cannot edit %s: %v", c.name, r.doc.name, err)
-		return
-	}
 	if err != nil {
 		w.fail("%s edits %s, %v: %w", c.name, r.doc.name, names, err)
 	}
 	w.report.Edits++
 	w.trace("%s edits %s: %s", c.name, r.doc.name, strings.Join(names, ", "))
 }
-
-// spoiled reports whether an edit failed because a hostile writer has sent an operation code that only a newer version can know:
-// the object is closed to this one then, on every replica alike.
-func (w *world) spoiled(err error) bool { return w.hostile != nil && errors.Is(err, runtime.ErrOpaque) }
 
 // paste inserts a text that is too long for a frame.
 func (r *replica) paste() {
@@ -238,10 +230,6 @@ func (r *replica) paste() {
 			}
 			return text.Insert(tx, 0, string(b))
 		})
-	}
-	if w.spoiled(err) {
-		w.trace("%s cannot paste into %s: %v", r.client.name, r.doc.name, err)
-		return
 	}
 	if err != nil {
 		w.fail("%s pastes into %s: %w", r.client.name, r.doc.name, err)

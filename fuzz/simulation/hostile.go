@@ -145,7 +145,7 @@ func (h *hostile) liar(doc *document) *runtime.Runtime {
 	}
 	w.fault(Hostile, "transactions under used dots")
 	for range 1 + w.upTo(3) {
-		if err := rt.Transact(func(tx runtime.Tx) error { _, err := edit(w.rng, tx); return err }); err != nil && !w.spoiled(err) {
+		if err := rt.Transact(func(tx runtime.Tx) error { _, err := edit(w.rng, tx); return err }); err != nil {
 			w.fail("mallory: %v", err)
 		}
 	}

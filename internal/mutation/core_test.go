@@ -156,8 +156,8 @@ var core = []mutant{
 	},
 	{
 		name: "newer-operation-dropped", file: "runtime/receive.go",
-		find:     "case errors.Is(err, ErrNewerOp):\n\t\tr.makeOpaque(n, dot, r.next)\n\t\tn.ownOpaque().keep(r, opaqueOp{dot, f.dots, m.lamport + seq - m.start, f.payload, reps, ends})",
-		put:      "case errors.Is(err, ErrNewerOp):",
+		find:     "r.makeOpaque(n, dot, r.next)\n\t\tn.ownOpaque().keep(r, opaqueOp{dot, f.dots, m.lamport + seq - m.start, f.payload, reps, ends})",
+		put:      "",
 		breaks:   "an operation of a newer version is skipped",
 		scenario: "R22", pkg: "runtime", test: "TestR22NewerOperation",
 	},
@@ -236,9 +236,21 @@ var core = []mutant{
 	},
 	{
 		name: "forged-name-is-blamed", file: "runtime/receive.go",
-		find: "if !firstHop {", put: "if firstHop || !firstHop {",
+		find: "if !answers(r, woken) {", put: "if answers(r, woken) || !answers(r, woken) {",
 		breaks: "at a server, the writer that a forged transaction names is silenced",
 		pkg:    "runtime", test: "TestFirstHop",
+	},
+	{
+		name: "anybody-closes-objects", file: "runtime/receive.go",
+		find: "if r.answers {", put: "if false {",
+		breaks: "at a server, an operation code that somebody made up closes an object to all",
+		pkg:    "runtime", test: "TestFirstHop",
+	},
+	{
+		name: "states-close-objects", file: "runtime/state_load.go",
+		find: "r.answers = r.firstHop", put: "r.answers = false",
+		breaks: "at a server, a state with an operation code that somebody made up closes an object to all",
+		pkg:    "crdt", test: "TestNewerOperationsAtTheFirstHop",
 	},
 	{
 		name: "own-dots-from-elsewhere", file: "runtime/receive.go",

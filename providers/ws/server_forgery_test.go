@@ -24,6 +24,49 @@ func forge(t *testing.T, url string, messages ...[]byte) uint64 {
 	return r.await(providers.FrameRefuse)[2].(uint64)
 }
 
+// TestUnknownOperation has a writer send an operation code that nobody knows, as a message and in a state: whoever takes it has
+// an object that is closed until there is a version that knows the code. The server refuses it, and the others go on.
+func TestUnknownOperation(t *testing.T) {
+	_, url := serve(t, func(o *ws.ServerOptions) { o.Runtime.Kinds = crdt.Kinds() })
+	a := join(t, url, peerOptions{token: "a"}).synced()
+	a.insert("first, ")
+	a.saved()
+	closed, text := newDocument(t)
+	if err := closed.Transact(func(tx runtime.Tx) error {
+		w, err := tx.Begin(text.Node())
+		if err == nil {
+			w.Byte(200)
+			w.Commit(1)
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	messages := since(t, closed)
+	if code := forge(t, url, messages...); code != uint64(providers.CodeUpdateVersion) {
+		t.Errorf("a message: code %d", code)
+	}
+	plain, _ := newDocument(t)
+	if _, err := plain.Receive(messages[0]); err != nil || len(plain.Opaque()) != 1 {
+		t.Fatal(err, plain.Opaque())
+	}
+	state, err := plain.Save()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := dialRaw(t, url).hello("hostile")
+	defer r.Close()
+	r.await(providers.FrameHello)
+	r.open(1, "doc", uuid.New())
+	r.transfer(state)
+	if code := r.await(providers.FrameRefuse)[2].(uint64); code != uint64(providers.CodeUpdateVersion) {
+		t.Errorf("a state: code %d", code)
+	}
+	a.insert("second, ")
+	a.saved()
+	equal(t, a, join(t, url, peerOptions{token: "b"}).synced())
+}
+
 func since(t *testing.T, rt *runtime.Runtime) [][]byte {
 	t.Helper()
 	ms, err := rt.MessagesSince(nil)
