@@ -43,6 +43,10 @@ listens on this machine alone, unless --insecure is given.
 --config names a file with a line "NAME = VALUE" for each flag, flags of the command line go before it. --limit may be
 given more than once; --print-limits shows what there is.
 
+--peer links this server to another one, and may be given more than once: what is written to one of these documents on either
+side reaches both, and each side's clients see who is there on the other. The token in --peer-token-file needs the access
+"server" there. A link that is lost is made again.
+
 Signals: INT and TERM shut down: clients are told, all that was taken is written; a second one does not wait for clients.
 HUP reads tokens and certificates anew: who vanished from the file is cut off.
 
@@ -78,6 +82,8 @@ type serveOptions struct {
 	limitSet                              map[string]bool
 	limits                                ws.Limits
 	origins, proxies                      listFlag
+	peers                                 peerFlag
+	peerTokenFile                         string
 	networks                              []netip.Prefix
 	level                                 slog.Level
 	shutdownAfter                         time.Duration
@@ -97,6 +103,8 @@ func newServeOptions(fs *flag.FlagSet) *serveOptions {
 	fs.BoolVar(&o.printLimits, "print-limits", false, "print all limits as they are with the other flags, and exit")
 	fs.Var(&o.origins, "origins", "web pages that may connect, `LIST` of https://host with commas; * lets all in (default: pages of the same host)")
 	fs.Var(&o.proxies, "trusted-proxies", "`LIST` of networks, such as 10.0.0.0/8, whose X-Forwarded-For is believed")
+	fs.Func("peer", "keep documents in sync with another server, `'URL DOCUMENT ...'`: its ws:// or wss:// URL and their names, with spaces", o.peers.add)
+	fs.StringVar(&o.peerTokenFile, "peer-token-file", "", "show the servers of --peer the token in `FILE` (its first line)")
 	fs.StringVar(&o.metrics, "metrics", "", "serve /metrics and /healthz at `ADDR`; \"same\": at the address of --listen, to everybody (default: /healthz alone, there)")
 	fs.StringVar(&o.config, "config", "", "read flags from `FILE`")
 	fs.StringVar(&o.tlsCert, "tls-cert", "", "serve wss:// with the certificate chain in `FILE` (PEM)")
@@ -137,6 +145,8 @@ func (o *serveOptions) check() error {
 		return usage("--tls-cert and --tls-key go together")
 	case o.backup != "" && (o.memory || o.backupEvery <= 0):
 		return usage("--backup needs --data, and --backup-every above 0")
+	case o.peerTokenFile != "" && len(o.peers) == 0:
+		return usage("--peer-token-file needs --peer")
 	case o.shutdownAfter < 0:
 		return usage("--shutdown-after is negative")
 	case o.printLimits:

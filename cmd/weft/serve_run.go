@@ -28,6 +28,7 @@ type service struct {
 	log    *slog.Logger
 	store  *fs.Store // nil: in memory
 	tokens *tokens   // nil: everybody may do everything
+	token  []byte    // what this server shows its peers
 	cert   atomic.Pointer[tls.Certificate]
 	server *ws.Server
 	https  []*http.Server
@@ -59,6 +60,7 @@ func serve(c *console, o *serveOptions) (err error) {
 		if s.backup != "" {
 			s.tasks.Go(func() { s.backups(ctx) })
 		}
+		s.startPeers(ctx)
 		err = s.wait(signals)
 	}
 	stop()
@@ -71,6 +73,9 @@ func (s *service) prepare() (err error) {
 		return err
 	}
 	if err := s.readCertificate(); err != nil {
+		return err
+	}
+	if s.token, err = readToken(s.peerTokenFile); err != nil {
 		return err
 	}
 	o := s.options(s.log)

@@ -413,3 +413,51 @@ func TestServeTLS(t *testing.T) {
 		t.Errorf("certificate %d", n)
 	}
 }
+
+// TestServePeer links a server to another one: what is written at either is at both, also after the other was killed; a token that
+// the other does not know is said in the log.
+func TestServePeer(t *testing.T) {
+	t.Parallel()
+	b := newBox(t)
+	b.write("tokens", []byte("london-token-0001 london server\nann-token-0000001 ann write-relay\n"))
+	b.write("london", []byte("london-token-0001"))
+	b.write("ann", []byte("ann-token-0000001"))
+	there := b.serve("--data", "there", "--auth-token-file", "tokens")
+	here := b.serve("--data", "here", "--peer", there.url+" notes other", "--peer-token-file", "london")
+	here.logged("linked to a server")
+	comes := func(want string, args ...string) {
+		t.Helper()
+		for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+			if out, _ := b.run(0, append([]string{"connect"}, args...)...); strings.Contains(out, want) {
+				return
+			}
+			if time.Now().After(end) {
+				t.Fatalf("%s does not come to %v:\n%s", want, args, here.log)
+			}
+		}
+	}
+	b.run(0, "connect", here.url, "notes", "set", "x", "1")
+	comes(`"x": 1`, "--token-file", "ann", there.url, "notes", "print")
+	there.kill()
+	b.run(0, "connect", here.url, "notes", "set", "y", "2")
+	there = there.again("--data", "there", "--auth-token-file", "tokens")
+	comes(`"y": 2`, "--token-file", "ann", there.url, "notes", "print")
+	b.run(0, "connect", "--token-file", "ann", there.url, "notes", "set", "z", "3")
+	comes(`"z": 3`, here.url, "notes", "print")
+	here.stop()
+
+	b.write("london", []byte("paris-token-00001"))
+	stranger := b.serve("--memory", "--peer", there.url+" notes", "--peer-token-file", "london")
+	stranger.logged("a server refuses this one")
+	stranger.stop()
+	for _, args := range [][]string{
+		{"--peer", there.url},
+		{"--peer", "http://127.0.0.1 notes"},
+		{"--peer", "notes"},
+		{"--peer", there.url + " " + strings.Repeat("n", 129)},
+		{"--peer-token-file", "london"},
+	} {
+		b.run(2, append([]string{"serve", "--memory"}, args...)...)
+	}
+	b.run(1, "serve", "--memory", "--peer", there.url+" notes", "--peer-token-file", "missing")
+}

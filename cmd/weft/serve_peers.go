@@ -1,0 +1,52 @@
+//go:build !js
+
+package main
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"strings"
+
+	"github.com/seed1312cc15/weft/providers"
+	"github.com/seed1312cc15/weft/providers/ws"
+)
+
+// peerFlag is the flag --peer: other servers, and what to keep in sync with each.
+type peerFlag []peerServer
+
+type peerServer struct {
+	url, host string
+	documents []string
+}
+
+// add reads one flag: a URL, and names of documents after spaces.
+func (l *peerFlag) add(s string) error {
+	words := strings.Fields(s)
+	if len(words) < 2 {
+		return errors.New("want 'URL DOCUMENT ...': which documents are to be kept in sync has to be said")
+	}
+	u, err := url.Parse(words[0])
+	if err != nil || u.Scheme != "ws" && u.Scheme != "wss" || u.Host == "" {
+		return errors.New("want ws://HOST:PORT or wss://HOST, then documents")
+	}
+	for _, name := range words[1:] {
+		if len(name) > providers.MaxName {
+			return errors.New("the name of a document has at most 128 bytes")
+		}
+	}
+	*l = append(*l, peerServer{words[0], u.Host, words[1:]})
+	return nil
+}
+
+// startPeers links this server to others, each as long as it runs. What goes wrong with a link stands in the log.
+func (s *service) startPeers(ctx context.Context) {
+	for _, p := range s.peers {
+		s.tasks.Go(func() {
+			s.server.Peer(ctx, &ws.PeerOptions{
+				Dial:  func(ctx context.Context) (providers.Link, error) { return ws.Dial(ctx, p.url, nil) },
+				Token: s.token, Name: p.host[:min(len(p.host), providers.MaxPrincipal)], Documents: p.documents,
+			})
+		})
+	}
+}
