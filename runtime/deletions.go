@@ -213,11 +213,11 @@ func (r *deletionRecord) keep(rt *Runtime) {
 	if len(r.runs) == 0 && len(open) > 1 { // a load: its runs become the record's, in place
 		r.runs, r.open = open[:0], nil
 	}
-	for _, e := range open {
-		if l := len(r.runs); l > 0 && r.runs[l-1].extend(&e) {
+	for i := range open { // in place: a copy of what was just written waits for it
+		if l := len(r.runs); l > 0 && r.runs[l-1].extend(&open[i]) {
 			continue
 		}
-		r.runs = append(r.runs, e)
+		r.runs = append(r.runs, open[i])
 	}
 	r.open = r.open[:0]
 	for rep, end := range r.spilt {
