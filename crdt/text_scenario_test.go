@@ -108,21 +108,22 @@ func TestR7LongInserts(t *testing.T) {
 func TestR15FrontInserts(t *testing.T) {
 	const n = 10_000
 	took := func(at func(i int) int) time.Duration {
-		best := time.Hour
-		for range 5 {
-			rt, text := newText(t, 1)
-			start := time.Now()
-			for i := range n {
-				do(t, rt, insertAt(text, at(i), "x"))
-			}
-			best = min(best, time.Since(start))
+		rt, text := newText(t, 1)
+		start := time.Now()
+		for i := range n {
+			do(t, rt, insertAt(text, at(i), "x"))
 		}
-		return best
+		return time.Since(start)
 	}
-	end, front := took(func(i int) int { return i }), took(func(int) int { return 0 })
-	if front > 6*end {
-		t.Errorf("%d inserts take %v at the front, %v at the end", n, front, end)
+	// The least of many, since other work disturbs: if each insert walked over those before, none would come near.
+	end, front := time.Hour, time.Hour
+	for range 100 {
+		end, front = min(end, took(func(i int) int { return i })), min(front, took(func(int) int { return 0 }))
+		if front <= 6*end {
+			return
+		}
 	}
+	t.Errorf("%d inserts take %v at the front, %v at the end", n, front, end)
 }
 
 func TestR17StateDeletesWhatIsCovered(t *testing.T) {

@@ -51,16 +51,19 @@ func Example() {
 		},
 	})
 	doc, text := open()
+	var notes *providers.Session
 	client, _ := providers.NewConn(a, &providers.ConnOptions{
 		Handle: func(c *providers.Conn, e providers.Event) {
 			switch e := e.(type) {
 			case providers.Admitted:
-				c.Do(func(m *providers.Mux) { m.Open(doc, "notes", nil) })
+				c.Do(func(m *providers.Mux) { notes, _ = m.Open(doc, "notes", nil) })
 			case providers.Synced:
 				doc.Transact(func(tx runtime.Tx) error { return text.Insert(tx, 0, "hello") })
-			case providers.Saved:
-				fmt.Println(e.Document, "is", e.Level)
-				c.Do(func(m *providers.Mux) { m.End(providers.CodeNone, "done") })
+			case providers.Saved: // of what there was then; the edit may have come since
+				if len(doc.Clock()) > 0 && len(notes.Unsaved()) == 0 {
+					fmt.Println(e.Document, "is", e.Level)
+					c.Do(func(m *providers.Mux) { m.End(providers.CodeNone, "done") })
+				}
 			}
 		},
 	})
