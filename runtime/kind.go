@@ -33,6 +33,14 @@ const recordCode = 14
 
 const maxKindName = 255
 
+// kindFormats are kindInfo.format by code, so that each document need not make them.
+var kindFormats = func() (formats [len(wellKnown)]string) {
+	for code, name := range wellKnown {
+		formats[code] = "object " + name
+	}
+	return formats
+}()
+
 // kindCodes are the codes by name.
 var kindCodes = func() map[string]uint64 {
 	codes := make(map[string]uint64, len(wellKnown))
@@ -58,11 +66,12 @@ func (r *Runtime) kind(name string) *kindInfo {
 	if k != nil {
 		return k
 	}
-	k = &kindInfo{name: name, format: "object " + name, code: kindCode(name)}
-	if k.code != 0 {
-		r.kindByCode[k.code] = k
+	if code := kindCode(name); code != 0 {
+		k = &kindInfo{name: wellKnown[code], format: kindFormats[code], code: code}
+		r.kindByCode[code] = k
 		return k
 	}
+	k = &kindInfo{name: name, format: "object " + name}
 	if r.kinds == nil {
 		r.kinds = make(map[string]*kindInfo)
 	}
