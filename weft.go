@@ -54,7 +54,8 @@ func Extensions(m map[string]any) TxOption { return runtime.Extensions(m) }
 // DefaultLimits returns the limits that zero fields of Limits stand for.
 func DefaultLimits() Limits { return runtime.DefaultLimits() }
 
-// Compressed compresses a saved state with Zstandard (RFC 8878); level 1 is fast, 4 small.
+// Compressed compresses a saved state with Zstandard (RFC 8878); level 1 is fast, 4 small, and any other
+// means the nearest of these.
 func Compressed(level int) SaveOption { return runtime.Compressed(level) }
 
 // CanonicalOnly leaves waiting messages and the deletion record out of a saved state.

@@ -1,6 +1,6 @@
 package crdt
 
-import "encoding/hex"
+import "github.com/seed1312cc15/weft/runtime"
 
 // Keys of ObjectMap and LazyMap are CBOR in core deterministic form, see appendKey, so that equal keys have equal bytes.
 
@@ -16,13 +16,5 @@ func childKey[K comparable](key string) (k K, ok bool) {
 // keyName renders an encoded key as a key of the JSON object out, another than those that are there: the number 1 and
 // the text "1" are two keys.
 func keyName(out map[string]any, key string) string {
-	return freeName(out, keyText([]byte(key)), key)
-}
-
-// freeName returns name, with the key's bytes behind it as often as it takes to be none of out's.
-func freeName(out map[string]any, name, key string) string {
-	for _, taken := out[name]; taken; _, taken = out[name] {
-		name += " (" + hex.EncodeToString([]byte(key)) + ")"
-	}
-	return name
+	return runtime.FreeName(out, keyText([]byte(key)), key)
 }

@@ -29,6 +29,8 @@ func Steps(n *runtime.Node) (steps int) {
 				steps += c.more.hidden.steps
 			}
 		}
+	case *textState:
+		steps = s.seq.Steps()
 	case *objectListState:
 		for _, x := range s.shelved {
 			steps += x.tokens.steps

@@ -2,7 +2,6 @@ package crdt
 
 import (
 	"bytes"
-	"fmt"
 	"slices"
 
 	"github.com/seed1312cc15/weft/runtime"
@@ -337,12 +336,8 @@ func (k *keyedState) Export(x *runtime.Exporter) any {
 	out := make(map[string]any, t.keys)
 	var one [1]writeEntry
 	for _, s := range t.sorted() {
-		name := keyText(t.key(s))
-		if _, taken := out[name]; taken {
-			name = freeName(out, fmt.Sprintf("%s (%s)", name, storedType(t.key(s))), string(t.key(s)))
-		}
 		entries := t.at(s, &one)
-		out[name] = x.Value(entries[winnerOf(k.node.Runtime(), entries)].val)
+		out[keyName(out, string(t.key(s)))] = x.Value(entries[winnerOf(k.node.Runtime(), entries)].val)
 	}
 	return out
 }

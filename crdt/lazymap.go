@@ -253,11 +253,11 @@ func (s *lazyMapState) Export(x *runtime.Exporter) any {
 	})
 	out := make(map[string]any, len(kids))
 	for i, c := range kids {
-		name := keyName(out, c.key)
+		name := keyText([]byte(c.key))
 		if i > 0 && kids[i-1].key == c.key || i+1 < len(kids) && kids[i+1].key == c.key {
-			name = keyName(nil, c.key) + " (" + c.node.Kind() + ")"
+			name += " (" + c.node.Kind() + ")"
 		}
-		out[name] = x.Node(c.node)
+		out[runtime.FreeName(out, name, c.key)] = x.Node(c.node)
 	}
 	return out
 }

@@ -40,6 +40,7 @@ func applyDelta[T any](delta []ListDelta[T], before []T) []T {
 }
 
 // OnChange calls fn after each transaction or update that changed the list, until stop is called.
+// Inside a View it misses nothing after what that reads; inside Transact it panics with runtime.ErrNested.
 func (l List[T]) OnChange(fn func(ListEvent[T])) (stop func()) {
 	if l.node == nil {
 		panic(runtime.ErrUnbound)

@@ -171,7 +171,7 @@ func TestObjectKeys(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	const want = `{"ints":{"-1":"-1","300":"300","7":"7"},"mixed":{"1":1,"1 (6131)":1},"points":{"map[X:1 Y:2]":0}}`
+	const want = `{"ints":{"-1":"-1","300":"300","7":"7"},"mixed":{"1":1,"1 (6131)":1},"points":{"{\"X\":1,\"Y\":2}":0}}`
 	if got := docJSON(rt); got != want {
 		t.Errorf("JSON view\n%s, want\n%s", got, want)
 	}

@@ -320,6 +320,7 @@ type ObjectListEvent[O any] struct {
 func (e ObjectListEvent[O]) Apply(before []*O) []*O { return applyDelta(e.Delta, before) }
 
 // OnChange calls fn after each transaction or update that changed the list, until stop is called.
+// Inside a View it misses nothing after what that reads; inside Transact it panics with runtime.ErrNested.
 func (l ObjectList[O]) OnChange(fn func(ObjectListEvent[O])) (stop func()) {
 	if l.node == nil {
 		panic(runtime.ErrUnbound)

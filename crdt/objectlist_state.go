@@ -383,7 +383,8 @@ func (st *objectListState) Children(yield func(child *runtime.Node) bool) {
 func (st *objectListState) Export(x *runtime.Exporter) any {
 	out := make([]any, 0, st.len())
 	for l := range st.seq.Live(0, st.len()) {
-		out = append(out, x.Node(st.nodes.at(st.element(l))))
+		e := st.element(l)
+		out = append(out, exportChild(x, st.nodes.at(e), st.args[e]))
 	}
 	return out
 }

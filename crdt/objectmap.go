@@ -247,6 +247,7 @@ type ObjectMapChange[K comparable, O any] struct {
 }
 
 // OnChange calls fn after each transaction or update that changed which objects the map shows, until stop is called.
+// Inside a View it misses nothing after what that reads; inside Transact it panics with runtime.ErrNested.
 func (m ObjectMap[K, O]) OnChange(fn func(ObjectMapEvent[K, O])) (stop func()) {
 	if m.node == nil {
 		panic(runtime.ErrUnbound)

@@ -167,6 +167,7 @@ type ObjectSetEvent[O any] struct {
 }
 
 // OnChange calls fn after each transaction or update that changed the set, until stop is called.
+// Inside a View it misses nothing after what that reads; inside Transact it panics with runtime.ErrNested.
 func (s ObjectSet[O]) OnChange(fn func(ObjectSetEvent[O])) (stop func()) {
 	if s.node == nil {
 		panic(runtime.ErrUnbound)

@@ -163,6 +163,7 @@ func (t Text) Runes(tx runtime.Tx) iter.Seq2[int, rune] {
 }
 
 // OnChange calls fn after each transaction or update that changed the text, until stop is called. See TextEvent.
+// Inside a View it misses nothing after what that reads; inside Transact it panics with runtime.ErrNested.
 func (t Text) OnChange(fn func(TextEvent)) (stop func()) {
 	if t.node == nil {
 		panic(runtime.ErrUnbound)

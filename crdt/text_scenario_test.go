@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/seed1312cc15/weft/crdt"
 	"github.com/seed1312cc15/weft/internal/trace"
@@ -104,26 +103,35 @@ func TestR7LongInserts(t *testing.T) {
 	}
 }
 
-// TestR15FrontInserts compares typing at the front with typing at the end.
+// TestR15FrontInserts counts what inserts at the front pass and allocate, where they are made and elsewhere.
 func TestR15FrontInserts(t *testing.T) {
 	const n = 10_000
-	took := func(at func(i int) int) time.Duration {
-		rt, text := newText(t, 1)
-		start := time.Now()
-		for i := range n {
-			do(t, rt, insertAt(text, at(i), "x"))
+	type cost struct{ steps, bytes int }
+	// The first and the second half apart, to see whether later inserts cost more.
+	halves := func(text crdt.Text, insert func(i int)) (costs [2]cost) {
+		for half := range costs {
+			before := crdt.Steps(text.Node())
+			bytes, _ := allocates(func() {
+				for i := range n / 2 {
+					insert(half*n/2 + i)
+				}
+			})
+			costs[half] = cost{crdt.Steps(text.Node()) - before, int(bytes)}
 		}
-		return time.Since(start)
+		return costs
 	}
-	// The least of many, since other work disturbs: if each insert walked over those before, none would come near.
-	end, front := time.Hour, time.Hour
-	for range 100 {
-		end, front = min(end, took(func(i int) int { return i })), min(front, took(func(int) int { return 0 }))
-		if front <= 6*end {
-			return
+	a, ta := newText(t, 1)
+	b, tb := newText(t, 2)
+	messages := collect(a)
+	local := halves(ta, func(int) { do(t, a, insertAt(ta, 0, "x")) })
+	sent := messages()
+	remote := halves(tb, func(i int) { receive(t, b, sent[i]) })
+	same(t, a, b)
+	for where, c := range map[string][2]cost{"local": local, "remote": remote} {
+		if c[0].steps+c[1].steps > 2*n || c[1].bytes > 2*c[0].bytes {
+			t.Errorf("%s: %+v for the first half of %d inserts, %+v for the second", where, c[0], n, c[1])
 		}
 	}
-	t.Errorf("%d inserts take %v at the front, %v at the end", n, front, end)
 }
 
 func TestR17StateDeletesWhatIsCovered(t *testing.T) {

@@ -35,27 +35,3 @@ func TestHandlesThatAreNotBound(t *testing.T) {
 		}()
 	}
 }
-
-// TestKeysOfTheJSONView: no two keys of a map become one, however their owner chose them.
-func TestKeysOfTheJSONView(t *testing.T) {
-	rt, err := runtime.New(&runtime.Options{Kinds: crdt.Kinds()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := crdt.NewMap[any, int](rt, "m")
-	if err != nil {
-		t.Fatal(err)
-	}
-	keys := []any{"1", 1, "1 (text string)", "1 (float)", 1.0}
-	commitTx(t, rt, func(tx runtime.Tx) error {
-		for i, k := range keys {
-			if err := m.Set(tx, k, i); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if got := rt.Export()["m"].(map[string]any); len(got) != len(keys) {
-		t.Errorf("%d keys of %d: %v", len(got), len(keys), got)
-	}
-}

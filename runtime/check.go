@@ -5,7 +5,9 @@ import "fmt"
 // Check walks the invariants of the document and of every object and returns the first that does not hold, nil if all do.
 // It is for tests and for operators; its cost is that of reading everything.
 func (r *Runtime) Check() error {
-	r.rlock()
+	if err := r.tryRLock(); err != nil {
+		return err
+	}
 	defer r.mu.RUnlock()
 	if r.broken != nil {
 		return r.broken

@@ -14,7 +14,7 @@ var (
 	ErrTxEnded        = errors.New("runtime: this Tx has ended: use a Tx only inside the function it was handed to")
 	ErrReadOnlyTx     = errors.New("runtime: a View cannot write: use Transact")
 	ErrForeignObject  = errors.New("runtime: the object belongs to another runtime than this Tx: use the handle of this one, or Resolve the object's Ref here")
-	ErrNested         = errors.New("runtime: Transact, View or Receive inside a transaction of the same document would block for good: use the Tx at hand")
+	ErrNested         = errors.New("runtime: a method of the document, called inside of one of its own transactions, would wait for itself: use the Tx at hand, or call it afterwards")
 	ErrUnbound        = errors.New("runtime: the handle is not bound to a document: make it with weft.Open or a New function")
 	ErrKindConflict   = errors.New("runtime: this root name is registered with another kind: take another name")
 	ErrUnknownKind    = errors.New("runtime: the kind is not registered: list it in Options.Kinds")

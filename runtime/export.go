@@ -45,21 +45,38 @@ func (x *Exporter) named(nodes []*Node) map[string]any {
 		if i > 0 && nodes[i-1].key == key || i+1 < len(nodes) && nodes[i+1].key == key {
 			key += " (" + n.kind.name + ")"
 		}
-		out[strings.ToValidUTF8(key, "\uFFFD")] = x.Node(n)
+		out[FreeName(out, strings.ToValidUTF8(key, "\uFFFD"), n.key)] = x.Node(n)
 	}
 	return out
 }
 
-// Export returns the value of the document: every root that holds something, by name.
+// Export returns the value of the document: every root that holds something, by name. Inside of Transact it panics with
+// ErrNested.
 func (r *Runtime) Export() map[string]any {
-	r.rlock()
+	v, err := r.export()
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+func (r *Runtime) export() (map[string]any, error) {
+	if err := r.tryRLock(); err != nil {
+		return nil, err
+	}
 	defer r.mu.RUnlock()
 	x := &Exporter{rt: r, Value: exportValue}
 	r.table.Lock()
 	nodes := slices.Collect(maps.Values(r.roots))
 	r.table.Unlock()
-	return x.named(nodes)
+	return x.named(nodes), nil
 }
 
-// MarshalJSON renders Export as JSON with sorted keys.
-func (r *Runtime) MarshalJSON() ([]byte, error) { return json.Marshal(r.Export()) }
+// MarshalJSON renders Export as JSON with sorted keys. Errors: ErrNested.
+func (r *Runtime) MarshalJSON() ([]byte, error) {
+	v, err := r.export()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(v)
+}

@@ -32,7 +32,8 @@ type saveOptions struct {
 	local bool
 }
 
-// Compressed compresses the state with Zstandard (RFC 8878); level 1 is fast, 4 small.
+// Compressed compresses the state with Zstandard (RFC 8878); level 1 is fast, 4 small, and
+// any other means the nearest of these.
 func Compressed(level int) SaveOption {
 	return func(o *saveOptions) { o.level = zstd.EncoderLevel(min(max(level, 1), 4)) }
 }

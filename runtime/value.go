@@ -1,11 +1,8 @@
 package runtime
 
 import (
-	"encoding/base64"
 	"fmt"
 	"math"
-	"strconv"
-	"time"
 
 	"github.com/fxamacker/cbor/v2"
 )
@@ -110,49 +107,4 @@ func hasNaN(v any) bool {
 		return hasNaN(v.Content)
 	}
 	return false
-}
-
-// exportValue renders a CBOR value in terms of JSON.
-func exportValue(data []byte) any {
-	var v any
-	if err := valueDec.Unmarshal(data, &v); err != nil {
-		return map[string]any{"$cbor": base64.StdEncoding.EncodeToString(data)}
-	}
-	return jsonValue(v)
-}
-
-func jsonValue(v any) any {
-	switch v := v.(type) {
-	case []byte:
-		return map[string]any{"$bytes": base64.StdEncoding.EncodeToString(v)}
-	case float64:
-		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return map[string]any{"$float": strconv.FormatFloat(v, 'g', -1, 64)}
-		}
-	case []any:
-		out := make([]any, len(v))
-		for i := range v {
-			out[i] = jsonValue(v[i])
-		}
-		return out
-	case map[any]any:
-		out := make(map[string]any, len(v))
-		for k, e := range v {
-			out[KeyString(k)] = jsonValue(e)
-		}
-		return out
-	case time.Time:
-		return v.Format(time.RFC3339Nano)
-	case cbor.Tag:
-		return map[string]any{"$tag": v.Number, "$value": jsonValue(v.Content)}
-	}
-	return v
-}
-
-// KeyString renders a decoded key as the key of a JSON object.
-func KeyString(k any) string {
-	if s, ok := k.(string); ok {
-		return s
-	}
-	return fmt.Sprint(jsonValue(k))
 }

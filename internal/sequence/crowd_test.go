@@ -194,7 +194,7 @@ func work(t *testing.T, ops []op) [3]int {
 		}
 	}
 	runtime.ReadMemStats(&after)
-	return [3]int{calls, sequence.Steps(s), int(after.TotalAlloc - before.TotalAlloc)}
+	return [3]int{calls, s.Steps(), int(after.TotalAlloc - before.TotalAlloc)}
 }
 
 // TestFrontInserts tests that inserts at the front pass no spans and allocate little: R15.
@@ -207,7 +207,7 @@ func TestFrontInserts(t *testing.T) {
 		}
 		seq++
 	})
-	if n != 0 || sequence.Steps(s) != 0 {
-		t.Errorf("%v allocations an insert, %d spans passed", n, sequence.Steps(s))
+	if n != 0 || s.Steps() != 0 {
+		t.Errorf("%v allocations an insert, %d spans passed", n, s.Steps())
 	}
 }

@@ -90,8 +90,11 @@ type Sequence struct {
 	dots  atomic.Pointer[dotIndex]
 	index atomic.Pointer[spanIndex]
 	sibs  map[uint64]*siblings // by siblingKey; only crowded places are in it
-	steps int                  // spans that scans for siblings passed, for tests of cost
+	steps int                  // see Steps
 }
+
+// Steps returns the number of spans that scans for siblings have passed, for tests of cost.
+func (s *Sequence) Steps() int { return s.steps }
 
 // New returns an empty sequence whose siblings are ordered by order. With content set, every element is a code
 // point of UTF-8 text; without, texts must be empty and the owner keeps values by LID.
