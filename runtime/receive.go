@@ -101,9 +101,7 @@ func (r *Runtime) Load(data []byte, opts ...TxOption) error {
 
 func (r *Runtime) receive(data []byte, origin any) (res Result, own bool, err error) {
 	defer func() {
-		if len(data) > heldBytes {
-			r.letGo()
-		}
+		r.letGo()
 		own = r.events.claim()
 		r.unlock()
 	}()
@@ -125,10 +123,7 @@ func (r *Runtime) receive(data []byte, origin any) (res Result, own bool, err er
 	return res, false, err
 }
 
-// heldBytes is up to what length the last update may stay in memory for what was read of it: to let go costs something.
-const heldBytes = 1 << 10
-
-// letGo forgets what the decoders hold of an update.
+// letGo forgets what the decoders hold of an update: a short one may be a part of something long.
 func (r *Runtime) letGo() {
 	r.tx.op.buf, r.dec.state = nil, nil
 	if m := r.dec.msg; m != nil {
