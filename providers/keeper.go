@@ -52,8 +52,9 @@ type Keeper struct {
 	mu      sync.Mutex // a leaf
 	queue   []runtime.Update
 	durable vclock.Clock
-	owners  map[vclock.Replica]string
-	claimed map[vclock.Replica]string // owners that no record holds yet
+	owners  map[vclock.Replica]string // of replicas that have written
+	bound   map[vclock.Replica]string // those of owners that no record holds yet
+	claims  claims
 	err     error
 	closed  bool
 	wake    chan struct{}
@@ -199,34 +200,12 @@ func (k *Keeper) loadRecord(data []byte) error {
 
 func (k *Keeper) add(u runtime.Update) {
 	k.mu.Lock()
-	if s, ok := u.Origin.(*Session); ok && u.Kind == runtime.MessageUpdate && u.Sender == s.peer.replica {
-		k.own(u.Sender, s.opt.Principal)
+	if s, ok := u.Origin.(*Session); ok && u.Kind == runtime.MessageUpdate {
+		k.wrote(u.Sender, s)
 	}
 	k.queue = append(k.queue, u)
 	k.mu.Unlock()
 	k.signal()
-}
-
-// own binds a replica to the first principal that wrote under it: who relays others' work is not its owner.
-func (k *Keeper) own(r vclock.Replica, principal string) {
-	if principal == "" {
-		return
-	}
-	if _, ok := k.owners[r]; !ok {
-		if k.claimed == nil {
-			k.claimed = make(map[vclock.Replica]string)
-		}
-		k.owners[r], k.claimed[r] = principal, principal
-	}
-}
-
-// Claim binds a replica to a principal unless it is bound already, and returns to whom it is. A binding is as durable as the
-// transactions that follow it.
-func (k *Keeper) Claim(r vclock.Replica, principal string) (owner string) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.own(r, principal)
-	return k.owners[r]
 }
 
 func (k *Keeper) signal() {
@@ -316,7 +295,7 @@ func (k *Keeper) append(batch []runtime.Update) error {
 		rec.flags, rec.epoch = recordEpoch, k.log.epoch
 	}
 	k.mu.Lock()
-	if rec.owners, k.claimed = k.claimed, nil; rec.owners != nil {
+	if rec.owners, k.bound = k.bound, nil; rec.owners != nil {
 		rec.flags |= recordOwners
 	}
 	k.mu.Unlock()

@@ -46,6 +46,12 @@ var links = []mutant{
 		pkg:    "providers", test: "TestKeeperKeepsNothingThatWaits",
 	},
 	{
+		name: "made-up-replicas-are-kept", file: "providers/keeper_owners.go",
+		find: "if k.durable[r] > 0 {", put: "if true {",
+		breaks: "a replica that was claimed and never writes is stored for ever",
+		pkg:    "providers", test: "TestClaimsAreNotStored",
+	},
+	{
 		name: "no-heartbeats", file: "providers/mux.go",
 		find: "m.queue(encode(numberFrame{Type: FramePing, Number: m.pings}))", put: "_ = encode",
 		breaks:   "heartbeats are counted and not sent",

@@ -219,7 +219,7 @@ func (r *room) end(why *providers.RefusedError) {
 	}
 }
 
-// claim binds a replica to a principal, if it is not bound yet: the first that came with it has it for ever. Errors:
+// claim binds a replica to a principal, if it is not bound yet: the first that came with it, and wrote, has it for ever. Errors:
 // *providers.RefusedError.
 func (r *room) claim(replica vclock.Replica, principal string) error {
 	if principal == "" {
