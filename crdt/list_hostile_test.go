@@ -70,7 +70,7 @@ func TestPlaceNamedAsElement(t *testing.T) {
 	for name, k := range map[string]struct {
 		kind   byte
 		behind []byte
-	}{"list": {codeList, []byte{0, 5, 5}}, "objects": {codeObjectList, []byte{0, 1, codeText, 0}}} {
+	}{"list": {codeList, []byte{0, 5}}, "objects": {codeObjectList, []byte{0, 1, codeText, 0}}} {
 		t.Run(name, func(t *testing.T) {
 			rt, err := runtime.New(&runtime.Options{Kinds: crdt.Kinds()})
 			if err != nil {

@@ -130,7 +130,7 @@ func TestNewerOperationsAtTheFirstHop(t *testing.T) {
 			t.Fatalf("%+v, %v", res, err)
 		}
 		a.receive(first) // by a way that is trusted
-		if !errors.Is(problem, nil) || len(a.rt.Opaque()) != 1 {
+		if problem != nil || len(a.rt.Opaque()) != 1 {
 			t.Errorf("opaque already: %v, %v", problem, a.rt.Opaque())
 		}
 		if a.rt.Waiting() != 0 || !a.rt.Clock().Equal(b.rt.Clock()) {

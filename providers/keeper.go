@@ -200,8 +200,8 @@ func (k *Keeper) loadRecord(data []byte) error {
 
 func (k *Keeper) add(u runtime.Update) {
 	k.mu.Lock()
-	if s, ok := u.Origin.(*Session); ok && u.Kind == runtime.MessageUpdate {
-		k.wrote(u.Sender, s)
+	if s, ok := u.Origin.(*Session); ok && u.Kind == runtime.MessageUpdate && u.Sender == s.peer.replica {
+		k.claim(u.Sender, s.opt.Principal) // who relays others' work is not its owner
 	}
 	k.queue = append(k.queue, u)
 	k.mu.Unlock()
@@ -294,11 +294,6 @@ func (k *Keeper) append(batch []runtime.Update) error {
 	if !k.stored {
 		rec.flags, rec.epoch = recordEpoch, k.log.epoch
 	}
-	k.mu.Lock()
-	if rec.owners, k.bound = k.bound, nil; rec.owners != nil {
-		rec.flags |= recordOwners
-	}
-	k.mu.Unlock()
 	messages, reach := messagesOf(batch)
 	rec.principals = principalsOf(batch)
 	var err error
@@ -314,6 +309,9 @@ func (k *Keeper) append(batch []runtime.Update) error {
 		if rec.body, err = k.log.pack(messages); err != nil {
 			return err
 		}
+	}
+	if rec.owners = k.bindWriters(reach); rec.owners != nil {
+		rec.flags |= recordOwners
 	}
 	data := rec.append(nil)
 	positions, err := k.store.Append(context.Background(), []Record{{k.name, data}})

@@ -26,21 +26,7 @@ func (c *claims) add(r vclock.Replica, principal string) {
 	c.of[r], c.by[principal] = principal, list
 }
 
-// wrote binds a replica that has written to who claimed it, else to the principal that came as it and wrote: who relays others'
-// work is not its owner. mu is held.
-func (k *Keeper) wrote(r vclock.Replica, s *Session) {
-	if _, ok := k.owners[r]; ok {
-		return
-	}
-	principal, claimed := k.claims.of[r]
-	if !claimed && r == s.peer.replica {
-		principal = s.opt.Principal
-	}
-	if principal != "" {
-		k.bind(r, principal)
-	}
-}
-
+// bind makes a binding that stays. mu is held, as in claim.
 func (k *Keeper) bind(r vclock.Replica, principal string) {
 	delete(k.claims.of, r)
 	if k.bound == nil {
@@ -49,12 +35,30 @@ func (k *Keeper) bind(r vclock.Replica, principal string) {
 	k.owners[r], k.bound[r] = principal, principal
 }
 
+// bindWriters binds the claimed replicas of which a record is about to hold something, and returns all bindings that are to stand in
+// it. Cost: O(replicas that reach names).
+func (k *Keeper) bindWriters(reach vclock.Clock) (bound map[vclock.Replica]string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for r := range reach {
+		if principal, ok := k.claims.of[r]; ok {
+			k.bind(r, principal)
+		}
+	}
+	bound, k.bound = k.bound, nil
+	return bound
+}
+
 // Claim binds a replica to a principal unless it is bound already, and returns to whom it is; with "" it only asks. A binding is as
 // durable as the transactions that follow it. That of a replica which has not written ends with the Keeper, or once its principal
 // has claimed 4,096 others.
 func (k *Keeper) Claim(r vclock.Replica, principal string) (owner string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	return k.claim(r, principal)
+}
+
+func (k *Keeper) claim(r vclock.Replica, principal string) (owner string) {
 	if owner, ok := k.owners[r]; ok {
 		return owner
 	}

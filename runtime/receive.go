@@ -125,7 +125,10 @@ func (r *Runtime) receive(data []byte, origin any) (res Result, own bool, err er
 
 // letGo forgets what the decoders hold of an update: a short one may be a part of something long.
 func (r *Runtime) letGo() {
-	r.tx.op.buf, r.dec.state = nil, nil
+	r.tx.op.buf = nil
+	if s := r.dec.state; s != nil && s.buf != nil {
+		*s = StateReader{Reader: Reader{ends: s.ends[:0]}, list: s.list[:0]} // room for the next one
+	}
 	if m := r.dec.msg; m != nil {
 		m.data, m.ext, m.objBytes, m.opBytes = nil, nil, nil, nil
 	}

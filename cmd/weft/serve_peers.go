@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/seed1312cc15/weft/providers"
@@ -30,9 +31,12 @@ func (l *peerFlag) add(s string) error {
 	if err != nil || u.Scheme != "ws" && u.Scheme != "wss" || u.Host == "" {
 		return errors.New("want ws://HOST:PORT or wss://HOST, then documents")
 	}
-	for _, name := range words[1:] {
-		if len(name) > providers.MaxName {
+	for i, name := range words[1:] {
+		switch {
+		case len(name) > providers.MaxName:
 			return errors.New("the name of a document has at most 128 bytes")
+		case slices.Contains(words[1:1+i], name):
+			return errors.New("a document is named twice")
 		}
 	}
 	*l = append(*l, peerServer{words[0], u.Host, words[1:]})
@@ -42,6 +46,9 @@ func (l *peerFlag) add(s string) error {
 // startPeers links this server to others, each as long as it runs. What goes wrong with a link stands in the log.
 func (s *service) startPeers(ctx context.Context) {
 	for _, p := range s.peers {
+		if s.token != nil && strings.HasPrefix(p.url, "ws:") && !loopback(p.host) && !loopbackHost(p.host) {
+			s.log.Warn("weft: the token for a server goes there in the clear: give its wss:// URL", "server", p.host)
+		}
 		s.tasks.Go(func() {
 			s.server.Peer(ctx, &ws.PeerOptions{
 				Dial:  func(ctx context.Context) (providers.Link, error) { return ws.Dial(ctx, p.url, nil) },

@@ -449,12 +449,22 @@ func TestServePeer(t *testing.T) {
 	b.write("london", []byte("paris-token-00001"))
 	stranger := b.serve("--memory", "--peer", there.url+" notes", "--peer-token-file", "london")
 	stranger.logged("a server refuses this one")
+	if strings.Contains(stranger.log.String(), "in the clear") {
+		t.Error("on this machine nobody listens")
+	}
 	stranger.stop()
+	clear := b.serve("--memory", "--peer", "ws://weft.invalid notes", "--peer-token-file", "london")
+	clear.logged("the token for a server goes there in the clear")
+	if strings.Contains(clear.log.String(), "paris-token") {
+		t.Error("a token is in the log")
+	}
+	clear.stop()
 	for _, args := range [][]string{
 		{"--peer", there.url},
 		{"--peer", "http://127.0.0.1 notes"},
 		{"--peer", "notes"},
 		{"--peer", there.url + " " + strings.Repeat("n", 129)},
+		{"--peer", there.url + " notes other notes"},
 		{"--peer-token-file", "london"},
 	} {
 		b.run(2, append([]string{"serve", "--memory"}, args...)...)
