@@ -173,12 +173,26 @@ func (q *eventQueue) claim() bool {
 	return true
 }
 
+// postpone moves the direct event into the queue and ends the claim: whoever commits next delivers it.
+func (q *eventQueue) postpone() {
+	q.put(&q.direct)
+	q.direct.release()
+	q.done.Add(1)
+}
+
 // drain delivers what is queued unless somebody else is at it; own says that the caller has claimed that, and that there
 // is a direct event.
 func (r *Runtime) drain(own bool) {
+	if own {
+		r.deliver(&r.events.direct)
+	}
+	r.drained(own)
+}
+
+// drained is drain for a caller that has delivered the direct event, if there is one.
+func (r *Runtime) drained(own bool) {
 	q := &r.events
 	if own {
-		r.deliver(&q.direct)
 		q.direct.release()
 		if q.pending.Load() == 0 {
 			q.done.Add(1)
@@ -222,44 +236,84 @@ func (r *Runtime) claimQueue() bool {
 
 // deliver calls all who are to hear of an event, going on behind a handler that panics.
 func (r *Runtime) deliver(e *queuedEvent) {
-	var list []*subscriber[Update]
-	if p := r.events.updates.list.Load(); p != nil && e.update.Kind != 0 {
-		list = *p
+	t := telling{event: e, list: r.events.hearing(e)}
+	t.rest(r)
+}
+
+// hearing returns the handlers of an event's update.
+func (q *eventQueue) hearing(e *queuedEvent) []*subscriber[Update] {
+	if p := q.updates.list.Load(); p != nil && e.update.Kind != 0 {
+		return *p
 	}
-	for at := r.deliverFrom(0, list, e); at < len(list)+len(e.posts); {
-		at = r.deliverFrom(at, list, e)
+	return nil
+}
+
+func (r *Runtime) handlerPanicked(v any) { r.log.Error("weft: event handler panicked", "panic", v) }
+
+// telling is the delivery of one event, and how far it has got.
+type telling struct {
+	phase phase
+	next  int // of list and, behind it, of the event's posts
+	list  []*subscriber[Update]
+	event *queuedEvent
+}
+
+// phase is how far Transact has got.
+type phase uint8
+
+const (
+	editing  phase = iota // the document is locked
+	handlers              // handlers run
+	ended                 // what is called from here on looks after itself
+)
+
+// begin turns to the direct event.
+func (t *telling) begin(r *Runtime) {
+	t.phase, t.event = handlers, &r.events.direct
+	t.list = r.events.hearing(t.event)
+}
+
+// all calls the handlers in list and then what was posted, from next on. A handler that panics is passed by then: who
+// has deferred a recovery can go on with rest.
+func (t *telling) all() {
+	e := t.event
+	for t.next < len(t.list) {
+		x := t.list[t.next]
+		t.next++
+		if x.from <= e.number && !x.gone.Load() {
+			x.fn(e.update)
+		}
+	}
+	for t.next < len(t.list)+len(e.posts) {
+		f := e.posts[t.next-len(t.list)]
+		t.next++
+		f()
 	}
 }
 
-// deliverFrom calls the handlers in list and then what was posted, from number at on, and returns the number after the
-// last one called: a handler that panics is the last. One that ends its goroutine, as t.FailNow does, ends the claim:
-// others go on delivering. There is one deferred function an event, since that is what an edit pays for.
-func (r *Runtime) deliverFrom(at int, list []*subscriber[Update], e *queuedEvent) (next int) {
+// rest is all, going on behind a handler that panics.
+func (t *telling) rest(r *Runtime) {
+	for t.next < len(t.list)+len(t.event.posts) {
+		t.guarded(r)
+	}
+}
+
+// guarded is all until a handler panics. One that ends its goroutine, as t.FailNow does, ends the claim: others go on
+// delivering.
+func (t *telling) guarded(r *Runtime) {
 	clean := false
 	defer func() {
 		if clean {
 			return
 		}
 		if v := recover(); v != nil {
-			r.log.Error("weft: event handler panicked", "panic", v)
+			r.handlerPanicked(v)
 		} else {
 			r.events.done.Add(1)
 		}
 	}()
-	for next = at; next < len(list); {
-		x := list[next]
-		next++
-		if x.from <= e.number && !x.gone.Load() {
-			x.fn(e.update)
-		}
-	}
-	for next < len(list)+len(e.posts) {
-		f := e.posts[next-len(list)]
-		next++
-		f()
-	}
+	t.all()
 	clean = true
-	return next
 }
 
 // subscribers is a list of handlers. Lists are replaced under the event lock, never changed in place: a delivery may be

@@ -52,61 +52,82 @@ func optionsOf(opts []TxOption) callOptions {
 //
 // Inside fn use only the Tx: Transact, View, Receive and Load of the same document from the same goroutine return
 // ErrNested. What fn writes is visible to its own reads at once.
-func (r *Runtime) Transact(fn func(Tx) error, opts ...TxOption) error {
+func (r *Runtime) Transact(fn func(Tx) error, opts ...TxOption) (err error) {
 	if err := r.lock(); err != nil {
 		return err
 	}
-	err, own := r.locked(fn, opts)
-	r.drain(own)
-	return err
-}
-
-// locked runs fn and releases the write lock. It is a frame of its own, never inlined, so that a goroutine that would
-// wait for itself finds it on its own stack.
-//
-//go:noinline
-func (r *Runtime) locked(fn func(Tx) error, opts []TxOption) (err error, own bool) {
-	tx := &r.tx
-	done := false
+	var told telling
+	// One deferred function for what fn, the objects and the handlers may do: an edit pays for each.
 	defer func() {
 		switch {
-		case done:
-		case tx.committing:
+		case told.phase == ended:
+		case told.phase == handlers:
+			if v := recover(); v != nil {
+				r.handlerPanicked(v)
+				told.rest(r)
+				r.drained(true)
+			} else {
+				r.events.done.Add(1) // the goroutine is ending: others go on delivering
+			}
+		case r.tx.committing:
 			err = r.commitFailed(recover())
+			r.drain(r.endLocal())
 		default:
 			// A panic is on its way up (or the goroutine is ending).
 			r.rollback()
+			if r.endLocal() {
+				r.events.postpone()
+			}
 		}
-		tx.ref.gen++
-		own = r.events.claim()
-		r.unlock()
 	}()
+	err = r.locked(fn, opts)
+	own := r.endLocal()
+	if own {
+		told.begin(r)
+		told.all()
+	}
+	told.phase = ended
+	r.drained(own)
+	return err
+}
+
+// locked runs fn and commits, or undoes, what it did. It is a frame of its own, never inlined, so that a goroutine that
+// would wait for itself finds it on its own stack.
+//
+//go:noinline
+func (r *Runtime) locked(fn func(Tx) error, opts []TxOption) error {
 	if r.broken != nil {
-		done = true
-		return r.broken, false
+		return r.broken
 	}
-	if err = r.beforeOwn(); err != nil {
-		done = true
-		return err, false
+	if err := r.beforeOwn(); err != nil {
+		return err
 	}
+	tx := &r.tx
 	tx.begin(r, r.self)
 	if len(opts) > 0 || tx.origin != nil || tx.ext != nil {
 		o := optionsOf(opts)
 		tx.origin, tx.ext = o.origin, o.ext
 		if o.err != nil {
-			done = true
-			return o.err, false
+			return o.err
 		}
 	}
-	err = fn(Tx{&tx.ref, tx.ref.gen})
+	err := fn(Tx{&tx.ref, tx.ref.gen})
 	if err == nil {
 		err = r.commitLocal()
 	}
 	if err != nil {
 		r.rollback()
 	}
-	done = true
-	return err, false
+	return err
+}
+
+// endLocal ends the Tx of a local transaction and releases the write lock; it returns whether there is an event that the
+// caller has to deliver.
+func (r *Runtime) endLocal() (own bool) {
+	r.tx.ref.gen++
+	own = r.events.claim()
+	r.unlock()
+	return own
 }
 
 // View runs fn with the read lock held: fn sees whole transactions, and the same state throughout.
@@ -349,7 +370,7 @@ func (r *Runtime) resetTx() {
 }
 
 // commitTouched ends the transaction for every object that changed; c collects the events that they queue. Whoever calls
-// it has deferred what calls commitFailed if that does not return: locked for local edits, which pay for each deferred
+// it has deferred what calls commitFailed if that does not return: Transact for local edits, which pay for each deferred
 // function, else commitObjects.
 func (r *Runtime) commitTouched(c *Commit) {
 	r.tx.committing = true
