@@ -13,12 +13,12 @@ STATICCHECK = v0.8.2
 GOVULNCHECK = v1.9.0
 TARGETS   = js/wasm windows/amd64 darwin/arm64 linux/386
 
-.PHONY: test demo bench bench-peers bench-install bench-check replay fuzz cross format build mutants soak soak-decoders lint vuln
+.PHONY: test demo bench profile bench-peers bench-install bench-check replay fuzz cross format build mutants soak soak-decoders lint vuln
 
 # SKIP is a pattern of tests to leave out.
 test: format
-	$(GO) vet ./...
-	$(GO) test -vet=off $(if $(SKIP),-skip '$(SKIP)') ./...
+	$(GO) vet -pgo=off ./...
+	$(GO) test -vet=off -pgo=off $(if $(SKIP),-skip '$(SKIP)') ./...
 
 # Three replicas edit, part, and meet again; a recorded editing trace is replayed; clients use a server that is killed.
 demo:
@@ -27,8 +27,22 @@ demo:
 build:
 	$(GO) build -trimpath -o bin/weft ./cmd/weft
 
+# The profile that go build optimizes the program by: cmd/weft/default.pgo. Worth doing again when hot code has changed.
+profile:
+	rm -rf bin/profile && mkdir -p bin/profile
+	set -e; take() { \
+		$(GO) test -trimpath -pgo=off -run '^$$' -o bin/profile/test -cpuprofile bin/profile/$$1.prof -bench "$$3" -benchtime $$4 $$2; }; \
+	take local ./cmd/weft 'ReplayLocal/(auto|gen)' 2s; \
+	take remote ./cmd/weft 'ReplayRemote/(auto|friends|svelte|gen)' 2s; \
+	take state ./cmd/weft '^Benchmark(Save|LoadRead|LoadEdit)$$/(auto|friends|gen)' 2s; \
+	take types ./crdt 'Counter|Register|MapSet|MapGet|Objects|SmallDelta' 100ms; \
+	take lists ./crdt 'BenchmarkList$$' 20ms; \
+	take sessions ./providers 'FanOut|Receive|ManyTypists' 1s; \
+	take server ./providers/ws 'Deliveries' 2s
+	cd bench && $(GO) run ./profile -o ../cmd/weft/default.pgo ../bin/profile/*.prof
+
 bench:
-	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+	$(GO) test -pgo=off -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
 # Weft and the libraries beside it, measured in one run; bench/README.md tells more. What cannot be installed is left out.
 # BENCHFLAGS=-resume goes on with a run that was interrupted.
@@ -79,9 +93,9 @@ mutants:
 # Everything compiles elsewhere; 386 is vetted with its tests, for constants that do not fit an int there.
 cross:
 	@set -e; for t in $(TARGETS); do \
-		echo "== $$t"; GOOS=$${t%/*} GOARCH=$${t#*/} CGO_ENABLED=0 $(GO) build ./...; \
+		echo "== $$t"; GOOS=$${t%/*} GOARCH=$${t#*/} CGO_ENABLED=0 $(GO) build -pgo=off ./...; \
 	done
-	GOOS=linux GOARCH=386 CGO_ENABLED=0 $(GO) vet ./...
+	GOOS=linux GOARCH=386 CGO_ENABLED=0 $(GO) vet -pgo=off ./...
 
 # More than vet finds; fetches the tool. Left out are opinions on how names, comments and error texts begin.
 lint:

@@ -212,7 +212,7 @@ func build(t *testing.T, dir string, list []*mutant) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"test", "-c", "-vet=off", "-overlay", file, "-o", dir + string(filepath.Separator)}
+	args := []string{"test", "-c", "-vet=off", "-pgo=off", "-overlay", file, "-o", dir + string(filepath.Separator)}
 	var packages []string
 	for _, m := range list {
 		packages = append(packages, "./"+m.pkg)
