@@ -41,11 +41,15 @@ type queue struct {
 	mu      sync.Mutex
 	batches []*batch
 	bytes   int           // in batches
+	usual   int           // entries of the last batch of records: the next is made for as many
 	last    uint64        // greatest number given
 	failed  error         // ErrReadOnly, or wraps ErrStoreFailed: nothing is written any more
 	room    chan struct{} // closed and replaced when bytes falls
 	wake    chan struct{} // capacity 1; closed by close
 }
+
+// mostUsual bounds what a batch takes before it has anything: a call may have very many records.
+const mostUsual = 1024
 
 func (q *queue) init(last uint64) {
 	q.last = last
@@ -79,7 +83,7 @@ func (q *queue) append(ctx context.Context, entries []entry, size, most, limit i
 	if n := len(q.batches); n > 0 && q.batches[n-1].change == nil && q.batches[n-1].bytes+size <= most {
 		b = q.batches[n-1]
 	} else {
-		b = &batch{done: make(chan struct{})}
+		b = &batch{done: make(chan struct{}), entries: make([]entry, 0, q.usual)}
 		q.batches = append(q.batches, b)
 	}
 	first = q.last + 1
@@ -136,6 +140,9 @@ func (q *queue) take() (b *batch, last uint64) {
 	q.batches[0] = nil
 	q.batches = q.batches[1:]
 	q.bytes -= b.bytes
+	if b.change == nil {
+		q.usual = min(len(b.entries), mostUsual)
+	}
 	close(q.room)
 	q.room = make(chan struct{})
 	return b, q.last
