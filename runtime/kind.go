@@ -55,7 +55,10 @@ func kindCode(name string) uint64 { return kindCodes[name] }
 // findKind returns the record of a kind by name, nil if there is none.
 func (r *Runtime) findKind(name string) *kindInfo {
 	if code := kindCode(name); code != 0 {
-		return r.kindByCode[code]
+		if k := &r.kindByCode[code]; k.name != "" {
+			return k
+		}
+		return nil
 	}
 	return r.kinds[name]
 }
@@ -67,8 +70,8 @@ func (r *Runtime) kind(name string) *kindInfo {
 		return k
 	}
 	if code := kindCode(name); code != 0 {
-		k = &kindInfo{name: wellKnown[code], format: kindFormats[code], code: code}
-		r.kindByCode[code] = k
+		k = &r.kindByCode[code]
+		k.name, k.format, k.code = wellKnown[code], kindFormats[code], code
 		return k
 	}
 	k = &kindInfo{name: name, format: "object " + name}
@@ -80,7 +83,7 @@ func (r *Runtime) kind(name string) *kindInfo {
 }
 
 func (r *Runtime) registerKinds(kinds []Kind) error {
-	r.kindByCode = make([]*kindInfo, len(wellKnown))
+	r.kindByCode = make([]kindInfo, len(wellKnown))
 	for _, k := range kinds {
 		if k.Name == "" || len(k.Name) > maxKindName || k.New == nil {
 			return fmt.Errorf("%w: kind %q needs a name of 1 to %d bytes and a New function", ErrInvalidOptions, k.Name, maxKindName)

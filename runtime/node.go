@@ -249,6 +249,9 @@ func (n *Node) nameOf(key string, k *kindInfo) *nodeName {
 	name := n.rt.fields[id]
 	if name == nil {
 		name = &nodeName{n.rt, k, key}
+		if n.rt.fields == nil {
+			n.rt.fields = make(map[kidKey]*nodeName)
+		}
 		if len(n.rt.fields) < maxShared {
 			n.rt.fields[id] = name
 		}

@@ -283,6 +283,9 @@ func (r *Runtime) refuse(rep Rep, d vclock.Dot, err error) {
 	if r.refused[rep] != nil || rep == r.self {
 		return
 	}
+	if r.refused == nil {
+		r.refused = make(map[Rep]error)
+	}
 	r.refused[rep] = err
 	r.log.Warn("weft: sender refused", "replica", r.replicas[rep], "error", err)
 	r.report(Problem{Dot: d, Err: err})
@@ -585,7 +588,7 @@ func (r *Runtime) kindOf(o *objectRef) *kindInfo {
 	if o.kind == 0 {
 		return r.kind(string(o.name))
 	}
-	if k := r.kindByCode[o.kind]; k != nil {
+	if k := &r.kindByCode[o.kind]; k.name != "" {
 		return k
 	}
 	return r.kind(wellKnown[o.kind])

@@ -47,7 +47,7 @@ type Runtime struct {
 	// Objects. table guards the maps: handles are also made under the read lock.
 	table      sync.Mutex
 	kinds      map[string]*kindInfo // those without a code
-	kindByCode []*kindInfo
+	kindByCode []kindInfo           // by code; without a name: not met yet
 	registered map[string]*kindInfo
 	roots      map[rootKey]*Node
 	made       madeTable
@@ -90,13 +90,11 @@ func New(o *Options) (*Runtime, error) {
 	}
 	r := &Runtime{
 		opts: opts, limits: opts.Limits, log: opts.Logger, document: opts.Document,
-		repOf: make(map[uuid.UUID]Rep), refused: make(map[Rep]error),
+		repOf:      make(map[uuid.UUID]Rep),
 		registered: make(map[string]*kindInfo), roots: make(map[rootKey]*Node),
-		fields: make(map[kidKey]*nodeName),
 	}
 	r.tx.ref.rt, r.tx.ref.write = r, true
 	r.viewers.New = func() any { return &txRef{rt: r} }
-	r.waiting.init()
 	r.history.init(opts.History)
 	r.deletions.init(opts.Deletions)
 	if err := r.registerKinds(opts.Kinds); err != nil {

@@ -50,12 +50,6 @@ func (h *waitingHeap) Pop() any {
 	return x
 }
 
-func (w *waitingRoom) init() {
-	w.lacking = make(map[uuid.UUID]*waitingHeap)
-	w.byDot = make(map[vclock.Dot]*waitingMessage)
-	w.origins = make(map[any]int)
-}
-
 // originKey makes any tag usable as a map key.
 func originKey(o any) any {
 	if o == nil || !reflect.ValueOf(o).Comparable() {
@@ -77,6 +71,9 @@ func (w *waitingRoom) admit(size int, origin any, lim *Limits) error {
 }
 
 func (w *waitingRoom) add(m *waitingMessage, lacks vclock.Dot) {
+	if w.byDot == nil {
+		w.lacking, w.byDot, w.origins = make(map[uuid.UUID]*waitingHeap), make(map[vclock.Dot]*waitingMessage), make(map[any]int)
+	}
 	if w.byDot[m.first] == nil {
 		w.byDot[m.first] = m
 		w.origins[originKey(m.origin)]++
