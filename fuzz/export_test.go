@@ -53,3 +53,14 @@ func RandomHistories(t testing.TB, s Schema, ops int) Count {
 	c := checker{t, must(s.erase()), opts}
 	return c.random()
 }
+
+// Outcomes are the steps that long histories make, and what has to come of some: each is to occur in every schema.
+func Outcomes() (all []string) {
+	for _, s := range steps {
+		if s.long > 0 {
+			all = append(all, s.name)
+		}
+	}
+	return append(all, "fail: panic", "deliver: waits", "repeat: known", "catch-up: evicted", "delta: applied", "delta: refused",
+		"restart: crash", "reopen: snapshot")
+}

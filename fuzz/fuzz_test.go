@@ -55,6 +55,11 @@ func TestHistories(t *testing.T) {
 				if n.Delivered < 2*n.Ops {
 					t.Errorf("%d operations were delivered %d times", n.Ops, n.Delivered)
 				}
+				for _, what := range fuzz.Outcomes() {
+					if n.Did[what] == 0 && n.Ops >= 4000 {
+						t.Errorf("%q never happened", what)
+					}
+				}
 				mu.Lock()
 				defer mu.Unlock()
 				total.Add(n)

@@ -105,6 +105,9 @@ func (w *world) sendDelta(d *Draw, from, to *replica, asked vclock.Clock) {
 		if lacks := missing(to.rt, from.rt.Clock()); lacks != nil {
 			w.failf("%s lacks %v after the delta", to.name, lacks)
 		}
+		if res.Applied > 0 {
+			w.count.did("delta: applied", 1)
+		}
 		return
 	}
 	was := w.snapshot(to)
@@ -115,6 +118,7 @@ func (w *world) sendDelta(d *Draw, from, to *replica, asked vclock.Clock) {
 		w.failf("%s: a delta whose base %v is not covered gave %v; it lacks %v", to.name, base, err, need)
 	}
 	w.unchanged(to, was, "a delta that was refused")
+	w.count.did("delta: refused", 1)
 	w.touched(to)
 }
 
@@ -135,6 +139,7 @@ func (w *world) restart(d *Draw) {
 	s := &saved{of: old.name, data: w.save(old, w.form(d)...), clock: old.rt.Clock()}
 	if d.Bool("crash") {
 		s = w.drawSaved(d)
+		w.count.did("restart: crash", 1)
 	}
 	r := w.replace(old, w.options(d))
 	w.load(r, s)
@@ -153,6 +158,7 @@ func (w *world) reopen(d *Draw) {
 		w.failf("%s: Load: %v", r.name, err)
 	}
 	if stored.Snapshot != nil {
+		w.count.did("reopen: snapshot", 1)
 		w.receive(r, stored.Snapshot.State, "the snapshot on its disk", runtime.Restore())
 	}
 	for _, rec := range stored.Records {

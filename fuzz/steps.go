@@ -68,6 +68,7 @@ func (w *world) do(s *step, d *Draw) (done bool) {
 	}()
 	s.do(w, d)
 	w.count.Steps++
+	w.count.did(s.name, 1)
 	w.keep()
 	w.settle(false)
 	return true
@@ -176,7 +177,11 @@ var errOnPurpose = errors.New("fuzz: on purpose")
 
 func (w *world) fail(d *Draw) {
 	r := w.draw(d, "writer", nil)
-	w.failed(d, r, d.Bool("panics"))
+	panics := d.Bool("panics")
+	w.failed(d, r, panics)
+	if panics {
+		w.count.did("fail: panic", 1)
+	}
 }
 
 // failed makes a transaction that fails.
@@ -274,6 +279,9 @@ func (w *world) handOver(r *replica, m *sent) {
 	if res.Applied == 0 && res.Waiting+res.Redundant != 1 {
 		w.failf("%s: result %+v of one message", r.name, res)
 	}
+	if res.Waiting > 0 {
+		w.count.did("deliver: waits", 1)
+	}
 }
 
 func show(r runtime.Result) string {
@@ -293,6 +301,7 @@ func (w *world) repeat(d *Draw) {
 			w.failf("%s: result %+v of a known message", r.name, res)
 		}
 		w.unchanged(r, was, "a known message")
+		w.count.did("repeat: known", 1)
 	}
 }
 
@@ -331,6 +340,7 @@ func (w *world) catchUp(d *Draw) {
 	messages, err := from.rt.MessagesSince(have)
 	if errors.Is(err, runtime.ErrEvicted) {
 		w.tracef("%s: its history does not reach back", from.name)
+		w.count.did("catch-up: evicted", 1)
 		return
 	} else if err != nil {
 		w.failf("%s: MessagesSince: %v", from.name, err)

@@ -64,6 +64,8 @@ type Count struct {
 	Delivered int // operations applied by other replicas than their writer, each once a replica
 	Checks    int // of one replica
 	Compared  int // pairs of replicas with equal clocks, in long histories
+	// Did counts the steps by name, and by "step: outcome" what can come of some: "delta: refused".
+	Did map[string]int
 }
 
 // Add adds what another run did.
@@ -75,6 +77,16 @@ func (c *Count) Add(o Count) {
 	c.Delivered += o.Delivered
 	c.Checks += o.Checks
 	c.Compared += o.Compared
+	for name, n := range o.Did {
+		c.did(name, n)
+	}
+}
+
+func (c *Count) did(name string, n int) {
+	if c.Did == nil {
+		c.Did = make(map[string]int)
+	}
+	c.Did[name] += n
 }
 
 // sent is a message with what its writer says about it.
