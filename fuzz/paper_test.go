@@ -22,6 +22,9 @@ const (
 	threeReplicas = "join name=A id=1\njoin name=B id=2\njoin name=C id=3\n"
 	fugue         = "Weidner, Gentle, Kleppmann, The Art of the Fugue (arXiv:2305.00583)"
 	orset         = "Shapiro, Preguiça, Baquero, Zawirski, A comprehensive study (Inria RR-7506)"
+	counters      = "Weidner, Almeida, An oblivious observed-reset embeddable replicated counter (arXiv:2207.04516)"
+	jsons         = "Kleppmann, Beresford, A conflict-free replicated JSON datatype (arXiv:1608.03960)"
+	moves         = "Kleppmann, Moving elements in list CRDTs (PaPoC 2020)"
 	dynam         = "DeCandia et al., Dynamo (SOSP 2007)"
 )
 
@@ -131,6 +134,101 @@ deliver to=A message=m3 message=m4
 edit writer=A is=m5
   set value=D5
 `, []string{`["D5"]`}},
+	{orset + ", section 3.1.3: increments and decrements of all add up", "counter", `
+edit writer=A is=m1
+  add n=3
+edit writer=B is=m2
+  add n=-1
+edit writer=C is=m3
+  add n=4
+`, []string{`6`}},
+	{counters + ", the problem: a reset takes what its writer had seen, and no concurrent addition", "counter", `
+edit writer=A is=m1
+  add n=3
+edit writer=B is=m2
+  add n=5
+deliver to=C message=m1
+edit writer=C is=m3
+  reset
+edit writer=A is=m4
+  add n=1
+`, []string{`6`}},
+	{counters + ", the problem: of concurrent resets each takes what it saw, once", "counter", `
+edit writer=A is=m1
+  add n=3
+deliver to=B message=m1
+deliver to=C message=m1
+edit writer=B is=m2
+  reset
+edit writer=C is=m3
+  reset
+  add n=2
+`, []string{`2`}},
+	{jsons + ", figure 1: both of two concurrent assignments are kept", "mvregister", `
+edit writer=A is=m1
+  set value=A
+deliver to=B message=m1
+edit writer=A is=m2
+  set value=B
+edit writer=B is=m3
+  set value=C
+`, []string{`["B","C"]`}},
+	{jsons + ", figure 2: a map is emptied while another key is set", "map", `
+edit writer=A is=m1
+  set key=blue value=b
+deliver to=B message=m1
+edit writer=A is=m2
+  set key=red value=r
+edit writer=B is=m3
+  clear
+  set key=green value=g
+`, []string{`{"green":"g","red":"r"}`}},
+	{jsons + ", figure 4: two insert into a list at one place, one another one behind", "list", `
+edit writer=A is=m1
+  insert at=0 value=1
+  insert at=1 value=2
+  insert at=2 value=3
+deliver to=B message=m1
+edit writer=A is=m2
+  delete at=1 count=1
+  insert at=1 value=4
+edit writer=B is=m3
+  insert at=0 value=5
+  insert at=3 value=6
+`, []string{`[5,1,4,6,3]`}},
+	{jsons + ", figure 6, where we differ: a deleted item stays deleted as a whole, whoever edits it meanwhile", "objectmap", `
+edit writer=A is=m1
+  set key=item
+  in child=0 edit=name.insert at=0 text=milk
+deliver to=B message=m1
+edit writer=A is=m2
+  delete child=0
+edit writer=B is=m3
+  in child=0 edit=done.enable
+`, []string{`{}`, `null`}},
+	{moves + ", two move one item: it is in one place, not in two", "list", `
+edit writer=A is=m1
+  insert at=0 value=1
+  insert at=1 value=2
+  insert at=2 value=3
+deliver to=B message=m1
+edit writer=A is=m2
+  move at=2 count=1 to=0
+edit writer=B is=m3
+  move at=2 count=1 to=1
+`, []string{`[3,1,2]`, `[1,3,2]`}},
+	{moves + ", two move the same range: each item is in one place", "list", `
+edit writer=A is=m1
+  insert at=0 value=1
+  insert at=1 value=2
+  insert at=2 value=3
+  insert at=3 value=4
+deliver to=B message=m1
+edit writer=A is=m2
+  move at=2 count=2 to=0
+edit writer=B is=m3
+  move at=2 count=2 to=1
+`, []string{`[3,4,1,2]`, `[1,3,4,2]`}},
 }
 
 func TestExamplesOfPapers(t *testing.T) {

@@ -11,8 +11,8 @@ import (
 )
 
 // Replay makes the steps of a script one by one, with all checks after each, and writes each step, what came of it, and
-// the state of every replica to out. known are the schemas that the script may name. Errors: ErrScript, or how the
-// script fails.
+// the state of every replica to out. known are the schemas that the script may name. Errors: ErrScript, ErrSchema, or how
+// the script fails.
 func Replay(in io.Reader, out io.Writer, known ...Schema) error {
 	sc, err := parseScript(in)
 	if err != nil {
@@ -29,7 +29,7 @@ func Replay(in io.Reader, out io.Writer, known ...Schema) error {
 		}
 		names = append(names, s.name)
 	}
-	return fmt.Errorf("%w: the schema %q is not known here; these are: %s", ErrScript, sc.schema, strings.Join(names, ", "))
+	return fmt.Errorf("%w: %s; known are: %s", ErrSchema, sc.schema, strings.Join(names, ", "))
 }
 
 func (s *subject) replayTo(sc *script, out io.Writer) error {
@@ -60,7 +60,8 @@ func (s *subject) replayTo(sc *script, out io.Writer) error {
 		w.show(out)
 	})
 	if err != nil {
-		fmt.Fprintf(out, "\nit fails: %v\n", err)
+		_ = caught(func() { w.show(out) }) // what is broken may not be able to show itself
+		fmt.Fprintf(out, "it fails: %v\n", err)
 		return fmt.Errorf("step %d: %w", n, err)
 	}
 	fmt.Fprintf(out, "\nall is delivered to all:\n")

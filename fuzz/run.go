@@ -123,7 +123,8 @@ func (s *subject) replay(sc *script, m mode, after func(w *world, l *line, done 
 				after(w, l, done)
 			}
 		}
-		w.current = &line{}
+		w.current = &line{name: "deliver-all"}
+		w.tracef("")
 		w.finish(&Draw{line: w.current})
 	})
 	return w, err

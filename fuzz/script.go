@@ -12,6 +12,10 @@ import (
 // ErrScript marks text that is not a script; the error names the line.
 var ErrScript = errors.New("fuzz: not a script")
 
+// ErrSchema marks a script of a schema that is not known; the error names it. The test that wrote the script can replay it, with
+// -fuzz.replay.
+var ErrSchema = errors.New("fuzz: unknown schema")
+
 // Bounds of what a script may hold.
 const (
 	maxScriptLine = 1 << 20

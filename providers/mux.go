@@ -380,8 +380,9 @@ func (m *Mux) first() ([]byte, bool) {
 	return nil, false
 }
 
-// Tick tells the time; call it at Deadline or soon after, and before anything else.
+// Tick tells the time; call it at Deadline or soon after, and before anything else. A clock may be set back.
 func (m *Mux) Tick(now time.Time) {
+	m.setBack(m.now.Sub(now))
 	m.now = now
 	if m.ended != nil {
 		return
@@ -407,6 +408,18 @@ func (m *Mux) Tick(now time.Time) {
 		a.Tick(now)
 	}
 	m.clean()
+}
+
+// setBack keeps the time that has passed since what is remembered, after the clock went back by d: else a peer that is gone is
+// not missed before the clock is there again.
+func (m *Mux) setBack(d time.Duration) {
+	if d <= 0 || m.began.IsZero() {
+		return
+	}
+	m.began, m.lastIn, m.lastOut = m.began.Add(-d), m.lastIn.Add(-d), m.lastOut.Add(-d)
+	if !m.pinged.IsZero() {
+		m.pinged = m.pinged.Add(-d)
+	}
 }
 
 // pingAt is when to ask for a sign of life.

@@ -1,6 +1,7 @@
 package providers_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -252,6 +253,23 @@ func TestHeartbeat(t *testing.T) {
 		if e, n := has[providers.Ended](w, i); n != 1 || e.Err.Code != providers.CodeTimeout {
 			t.Fatalf("%+v", w.events[i])
 		}
+	}
+}
+
+// A peer that is gone is missed as soon after the clock was set back as without that.
+func TestHeartbeatOfAClockThatIsSetBack(t *testing.T) {
+	_, _, w := pair(t, nil, nil)
+	w.run(t)
+	for i := range 41 {
+		if w.now = w.now.Add(time.Second); i == 10 {
+			w.now = w.now.Add(-time.Hour)
+		}
+		w.ends[0].Tick(w.now)
+		w.fetch(t, 0, 10)
+	}
+	var e *providers.EndedError
+	if err := w.ends[0].Err(); !errors.As(err, &e) || e.Code != providers.CodeTimeout {
+		t.Fatal(err)
 	}
 }
 

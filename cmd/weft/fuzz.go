@@ -114,7 +114,10 @@ func replayScript(c *console, file string, args []string) error {
 		return err
 	}
 	err = fuzz.Replay(bytes.NewReader(data), c.out, fuzz.Schemas()...)
-	if errors.Is(err, fuzz.ErrScript) {
+	switch {
+	case errors.Is(err, fuzz.ErrSchema):
+		return fmt.Errorf("%w; the test that wrote the script replays it: go test -run TEST -v PACKAGE -fuzz.replay=%s", err, file)
+	case errors.Is(err, fuzz.ErrScript):
 		return err
 	}
 	if err != nil {

@@ -51,7 +51,7 @@ func FuzzTokens(f *testing.F) {
 func FuzzConnectLine(f *testing.F) {
 	f.Add("set title 'a title'\nset budget/fuel 12 # a comment\nset budget/=7 {\"a\":[1,2.5]}\nadd votes -3\ninsert body 0 \"two\\nlines\"\ndelete body 0 3")
 	f.Add("set notes:record/title:register x\nset a:lazymap/b:counter/c 1\nadd list:list 0 1\ndelete list 0")
-	f.Add("enable done:flag\ndisable done\nadd tags:set red\nremove tags red\nset ~0~1~2:map/=null 1")
+	f.Add("add a/b 1\nset ~0~1~2:map/=null 1\ninsert l:list 0 {}\nset l/0 'x'\nset l/9 x")
 	f.Fuzz(func(t *testing.T, text string) {
 		rt, err := newDocument()
 		if err != nil {
@@ -59,7 +59,7 @@ func FuzzConnectLine(f *testing.F) {
 		}
 		for line := range strings.Lines(text) {
 			words, err := splitWords(strings.TrimSuffix(line, "\n"))
-			if err != nil || len(words) < 2 {
+			if err != nil || len(words) == 0 || checkCommand(words) != nil || madeBy[words[0]] == "" {
 				continue
 			}
 			before, clock := rt.Canonical(), rt.Clock()

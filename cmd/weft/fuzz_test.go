@@ -38,7 +38,7 @@ deliver to=C message=m1
 		t.Fatalf("exit code %d: %s", code, err)
 	}
 	for _, want := range []string{"3. edit writer=A is=m1\n     insert at=0 text=ab\n", "B receives m1: 1 applied", `{"x":"abxy"}`,
-		"6. deliver to=C message=m1\n   nothing to do", "all is delivered to all:"} {
+		"6. deliver to=C message=m1\n   nothing to do", "7. deliver-all\n", "all is delivered to all:"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is not in\n%s", want, out)
 		}
@@ -50,12 +50,15 @@ deliver to=C message=m1
 
 func TestFuzzReplayRefuses(t *testing.T) {
 	for name, text := range map[string]string{
-		"no schema": "join name=A\n", "an unknown schema": "schema nothing\njoin name=A\n", "an unknown step": "schema text\nfly name=A\n",
+		"no schema": "join name=A\n", "an unknown step": "schema text\nfly name=A\n",
 		"an unknown operation": "schema text\njoin name=A\nedit writer=A\n  fly at=0\n", "no label": "schema text\njoin A\n",
 	} {
 		if code, _, err := fuzzScript(t, text); code != exitFailed || !strings.Contains(err, "not a script") {
 			t.Errorf("%s: exit code %d, %q", name, code, err)
 		}
+	}
+	if code, _, err := fuzzScript(t, "schema nothing\njoin name=A\n"); code != exitFailed || !strings.Contains(err, "go test -run TEST -v PACKAGE -fuzz.replay=") {
+		t.Errorf("an unknown schema: exit code %d, %q", code, err)
 	}
 	var out, errs strings.Builder
 	if code := run([]string{"fuzz"}, &out, &errs); code != exitUsage {

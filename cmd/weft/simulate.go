@@ -128,12 +128,15 @@ func (m *manyRuns) run(c *console, o simulation.Options) error {
 	if c.json {
 		json.NewEncoder(c.out).Encode(map[string]any{
 			"seeds": t.Seeds, "failed": len(t.Failed), "steps": t.Steps, "edits": t.Edits, "frames": t.Frames, "faults": faultCounts(&t.Faults),
+			"dropped": t.Dropped, "overtaken": t.Overtaken, "unsynced": t.Unsynced,
 			"least_faults": t.Least.Faults, "least_clients": t.Least.Clients, "seconds": took.Seconds(), "virtual_seconds": t.Virtual.Seconds(),
 		})
 	} else {
 		fmt.Fprintf(c.out, "%d seeds in %v, %.1f a second; %d failed\n", t.Seeds, took.Round(time.Second), float64(t.Seeds)/took.Seconds(), len(t.Failed))
 		fmt.Fprintf(c.out, "%d steps, %d edits, %d frames, %v of virtual time; at least %d clients and %d faults in each run\n",
 			t.Steps, t.Edits, t.Frames, t.Virtual.Round(time.Second), t.Least.Clients, t.Least.Faults)
+		fmt.Fprintf(c.out, "%d frames dropped, %d overtaken by some of a later link, %d writes lost before they were synced\n",
+			t.Dropped, t.Overtaken, t.Unsynced)
 		for i, n := range t.Faults {
 			fmt.Fprintf(c.out, "%9d %v\n", n, simulation.Fault(i))
 		}

@@ -16,6 +16,9 @@ func (w *world) start() {
 		all := schemas()
 		w.docs = append(w.docs, &document{i, fmt.Sprintf("doc%d", i), all[w.upTo(len(all)-1)]})
 	}
+	if w.pastes = 250; w.chance(8) {
+		w.pastes = 25 // so much that logs are trimmed
+	}
 	bad := len(w.docs) > 0 && w.opt.Servers == 1 && w.chance(3)
 	for i := range w.opt.Servers {
 		s := &server{process: process{w: w, name: fmt.Sprintf("s%d", i), disk: newDisk(w)}, index: i, numbered: bad || w.chance(2)}
@@ -56,7 +59,7 @@ func (w *world) act() {
 	case x < 22:
 		if c := w.clients[w.upTo(len(w.clients)-1)]; c.alive {
 			r := c.docs[w.upTo(len(w.docs)-1)]
-			if w.chance(250) {
+			if w.chance(w.pastes) {
 				r.paste()
 			} else {
 				r.write()
@@ -278,5 +281,12 @@ func (w *world) damage(name string, d *disk) {
 	}
 	if doc := w.docs[w.upTo(len(w.docs)-1)]; d.flip(doc.name) {
 		w.fault(StoreBitFlip, "%s of %s", doc.name, name)
+	}
+}
+
+// damaged fails for damage that is reported where none was made.
+func (w *world) damaged(who string, err error) {
+	if w.report.Faults[StoreBitFlip] == 0 {
+		w.fail("%s: no bit has flipped, and yet: %w", who, err)
 	}
 }

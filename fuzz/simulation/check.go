@@ -43,8 +43,8 @@ func (w *world) check() {
 	}
 }
 
-// logBound is more than a room log may ever keep, bytes.
-const logBound = 512 << 10
+// logBound is the most that a room log keeps, bytes.
+const logBound = 256 << 10
 
 // bounds checks that nothing grows without one.
 func (w *world) bounds() {
@@ -68,10 +68,14 @@ func (w *world) bounds() {
 	for _, c := range w.conns {
 		for _, e := range c.ends {
 			for _, doc := range w.docs {
-				if e.lost || e.mux.Session(doc.name) == nil {
+				if e.lost || e.mux.Session(doc.name) == nil || e.owner.about().name == hostileName {
 					continue
 				}
-				if n, bytes := e.mux.Session(doc.name).Queued(); n > 256 || bytes > 256<<10 {
+				most, mostBytes := serverQueue, serverQueueBytes
+				if c, ok := e.owner.(*client); ok {
+					most, mostBytes = c.queue, clientQueueBytes
+				}
+				if n, bytes := e.mux.Session(doc.name).Queued(); n > most || bytes > mostBytes {
 					w.fail("%d updates of %d bytes wait in %s", n, bytes, e.owner.about().name)
 				}
 			}
@@ -157,11 +161,8 @@ func (w *world) heal() {
 	if w.hostile != nil {
 		w.abandon(&w.hostile.process)
 	}
-	for _, c := range append([]*conn(nil), w.conns...) {
-		c.latency = time.Millisecond
-		if c.silent[0] || c.silent[1] {
-			w.sever(c)
-		}
+	for _, c := range w.conns {
+		c.latency = time.Millisecond // half-open ones stay: whoever is at their ends has to notice
 	}
 	for _, s := range w.servers {
 		w.repair(s.disk)
@@ -216,6 +217,11 @@ func (w *world) turn() {
 
 // restless says why the system has not come to rest, nil if it has.
 func (w *world) restless() error {
+	for _, c := range w.conns {
+		if c.silent[0] || c.silent[1] {
+			return fmt.Errorf("link %d is half-open, and nobody has noticed", c.id)
+		}
+	}
 	for _, doc := range w.docs {
 		all := w.copies(doc)
 		if len(all) != len(w.clients)+len(w.servers) {

@@ -12,6 +12,9 @@ import (
 	"github.com/seed1312cc15/weft/runtime"
 )
 
+// clientQueueBytes bounds what waits in a session of a client, beside client.queue.
+const clientQueueBytes = 256 << 10
+
 // client edits all documents, on its own and in sync with one server at a time.
 type client struct {
 	process
@@ -58,6 +61,7 @@ func (c *client) boot() {
 			r.followers[j] = new(providers.Follower)
 		}
 		if err := r.open(); errors.Is(err, providers.ErrDamaged) {
+			w.damaged(c.name, err)
 			w.trace("%s: %v", c.name, err)
 			c.disk.wipe(doc.name)
 			old = nil
@@ -97,7 +101,7 @@ func (r *replica) open() (err error) {
 		if err != nil {
 			return err
 		}
-		r.task = w.spawn(func() bool { return !r.failed && r.keeper.Step() })
+		r.task = w.spawn(r.keeper.Step)
 	}
 	w.watch(r.rt, c.name)
 	if s := w.servers[0]; len(w.servers) == 1 && s.numbered && c.follows {
@@ -181,7 +185,7 @@ func (c *client) open() {
 
 func (r *replica) options() *providers.Options {
 	c := r.client
-	o := &providers.Options{Pattern: c.pattern, QueueMessages: c.queue, Ephemeral: r.shown}
+	o := &providers.Options{Pattern: c.pattern, QueueMessages: c.queue, QueueBytes: clientQueueBytes, Ephemeral: r.shown}
 	if c.follows {
 		o.Follow = r.followers[c.home]
 	}

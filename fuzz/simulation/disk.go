@@ -88,6 +88,7 @@ func (d *disk) crash() {
 			d.w.fault(StoreTorn, "a record is torn")
 		}
 	}
+	d.w.report.Unsynced += len(d.pending) - min(keep, len(d.pending))
 	d.pending = nil
 	lose := d.w.upTo(len(d.unsynced))
 	for _, u := range d.unsynced[len(d.unsynced)-lose:] {

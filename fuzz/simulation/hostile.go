@@ -11,13 +11,14 @@ import (
 // hostileName is what the hostile client calls itself; servers let it bring only what is its own.
 const hostileName = "mallory"
 
-// hostile is a client that wants to do harm: it sends garbage, other transactions under dots that it has used, and
-// transactions in the name of others.
+// hostile is a client that wants to do harm: it sends garbage, other transactions under dots that it has used, transactions
+// that wait for what never comes, and transactions in the name of others.
 type hostile struct {
 	process
-	id  vclock.Replica
-	end *end
-	way int // what it does on this connection
+	id     vclock.Replica
+	end    *end
+	way    int // what it does on this connection
+	opened []providers.Opened
 }
 
 // Ways to do harm; others lie about transactions.
@@ -25,6 +26,7 @@ const (
 	garbage = iota
 	changed
 	twice
+	ahead
 )
 
 func newHostile(w *world) *hostile {
@@ -44,7 +46,7 @@ func (h *hostile) act() {
 	s := w.servers[0]
 	if h.end == nil || h.end.lost {
 		if s.alive {
-			h.way = w.upTo(3)
+			h.way, h.opened = w.upTo(4), nil
 			h.end = w.connect(h, s).ends[0]
 		}
 		return
@@ -61,6 +63,10 @@ func (h *hostile) act() {
 			f[w.upTo(len(f)-1)] ^= 1 << w.upTo(7)
 			h.put(f)
 		}
+	case h.way == ahead && len(h.opened) > 0:
+		o := h.opened[w.upTo(len(h.opened)-1)]
+		h.fresh(w.doc(o.Document), o.Channel, w.replica(), 2)
+		w.pump(h.end.conn, 8)
 	default:
 		w.pump(h.end.conn, 8)
 	}
@@ -81,8 +87,8 @@ func (h *hostile) event(e *end, ev providers.Event) {
 	w := h.w
 	switch ev := ev.(type) {
 	case providers.Opened:
-		if h.way == twice {
-			h.again(w.doc(ev.Document), ev.Channel)
+		if h.opened = append(h.opened, ev); h.way == twice {
+			h.fresh(w.doc(ev.Document), ev.Channel, h.id, 1)
 		}
 	case providers.Admitted:
 		for _, doc := range w.docs {
@@ -97,18 +103,20 @@ func (h *hostile) event(e *end, ev providers.Event) {
 	}
 }
 
-// again sends a transaction under the first dots of its own replica, another one each time.
-func (h *hostile) again(doc *document, channel uint64) {
+// fresh sends the nth transaction of a replica, another one each time.
+func (h *hostile) fresh(doc *document, channel uint64, id vclock.Replica, n int) {
 	w := h.w
-	rt, edit, err := doc.schema.open(&runtime.Options{Replica: h.id, Now: h.now, Rand: w})
-	if err == nil {
-		err = rt.Transact(func(tx runtime.Tx) error { _, err := edit(w.rng, tx); return err })
+	rt, edit, err := doc.schema.open(&runtime.Options{Replica: id, Now: h.now, Rand: w})
+	for range n {
+		if err == nil {
+			err = rt.Transact(func(tx runtime.Tx) error { _, err := edit(w.rng, tx); return err })
+		}
 	}
 	messages, _ := rt.MessagesSince(nil)
-	if err != nil || len(messages) == 0 {
+	if err != nil || len(messages) < n {
 		return
 	}
-	packed, err := new(runtime.Packer).Append(nil, messages[0])
+	packed, err := new(runtime.Packer).Append(nil, messages[n-1])
 	if err != nil {
 		w.fail("mallory: %v", err)
 	}

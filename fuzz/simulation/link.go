@@ -101,6 +101,7 @@ func (w *world) send(e *end, n int) (moved int) {
 		w.note(e.id*2+e.i, f)
 		w.report.Frames++
 		if e.cut || e.silent[e.i] || e.conn.ends[1-e.i].lost {
+			w.report.Dropped++
 			continue
 		}
 		at := w.now.Add(e.latency)
@@ -122,6 +123,11 @@ func (w *world) receive(e *end, n int) (moved int) {
 	for ; moved < n && !e.lost && len(from.queue) > 0 && !from.queue[0].at.After(w.now); moved++ {
 		f := from.queue[0].data
 		from.queue = from.queue[1:]
+		way := [2]*process{from.owner.about(), e.owner.about()}
+		if e.id < w.newest[way] {
+			w.report.Overtaken++
+		}
+		w.newest[way] = max(w.newest[way], e.id)
 		if w.opt.Trace != nil {
 			w.trace("link %d: %s gets %s", e.id, e.owner.about().name, describe(f))
 		}
@@ -171,8 +177,15 @@ func (w *world) bury(c *conn) {
 func (w *world) sever(c *conn) {
 	c.cut = true
 	for _, e := range c.ends {
-		e.queue = e.queue[:w.upTo(len(e.queue))]
+		w.drop(e)
 	}
+}
+
+// drop leaves some first ones of the frames that are under way.
+func (w *world) drop(e *end) {
+	n := w.upTo(len(e.queue))
+	w.report.Dropped += len(e.queue) - n
+	e.queue = e.queue[:n]
 }
 
 // abandon takes the ends of a process away that was killed. The other sides hear of it, or not if the whole machine went.
@@ -183,7 +196,7 @@ func (w *world) abandon(p *process) {
 				continue
 			}
 			e.lost = true
-			e.queue = e.queue[:w.upTo(len(e.queue))]
+			w.drop(e)
 			if w.calm || !w.chance(4) {
 				c.cut = true
 			} else {

@@ -104,7 +104,10 @@ type Report struct {
 	Digest [16]byte
 	Faults Faults
 	Edits  int
-	Frames int
+	Frames int // that were sent
+	// What faults did: frames that never arrived, frames that arrived after some of a later link between the same two, and
+	// writes under way that a crash took.
+	Dropped, Overtaken, Unsynced int
 	// Virtual is the time that passed inside.
 	Virtual time.Duration
 }

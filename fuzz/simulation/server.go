@@ -64,8 +64,14 @@ type room struct {
 // stale is how many updates a cached state may lack.
 const stale = 24
 
+// What waits in a session of a server for its peer.
+const (
+	serverQueue      = 64
+	serverQueueBytes = 32 << 10
+)
+
 // waiting bounds the messages that wait in a replica.
-const waiting = 64
+const waiting = 8
 
 // boot starts a server that is down.
 func (s *server) boot() {
@@ -110,6 +116,7 @@ func (s *server) room(i int) (*room, error) {
 		OnDurable: r.poke, OnError: r.fail,
 	})
 	if errors.Is(err, providers.ErrDamaged) {
+		s.w.damaged(s.name, err)
 		s.damaged[i], s.acked[i], s.numbers[i], s.since = true, make(vclock.Clock), 0, s.w.dialed
 		s.w.trace("%s: %v", s.name, err)
 		return nil, err
@@ -137,7 +144,7 @@ func (s *server) room(i int) (*room, error) {
 		}
 	})
 	s.w.watch(r.rt, s.name)
-	r.task = s.w.spawn(func() bool { return !r.failed && r.keeper.Step() })
+	r.task = s.w.spawn(r.keeper.Step)
 	s.rooms[i] = r
 	r.poke()
 	return r, nil
@@ -188,7 +195,7 @@ func (r *room) fail(err error) {
 
 // options are those of a session with a client or, in a mesh, another server.
 func (r *room) options(e *end) *providers.Options {
-	o := &providers.Options{Durable: r.keeper.Durable, DurableFirst: true, Save: r.save, QueueMessages: 64, QueueBytes: 32 << 10}
+	o := &providers.Options{Durable: r.keeper.Durable, DurableFirst: true, Save: r.save, QueueMessages: serverQueue, QueueBytes: serverQueueBytes}
 	if r.server.w.opt.Plant == AckBeforeDurable {
 		o.Durable = func(id vclock.Replica) uint64 { return r.rt.Clock()[id] }
 	}

@@ -39,6 +39,9 @@ func TestSeeds(t *testing.T) {
 			t.Errorf("no %v", simulation.Fault(f))
 		}
 	}
+	if total.Dropped == 0 || total.Overtaken == 0 || total.Unsynced == 0 {
+		t.Errorf("frames dropped %d, overtaken %d, writes lost %d", total.Dropped, total.Overtaken, total.Unsynced)
+	}
 }
 
 // These seeds failed once, in a simulation with fewer faults; what was wrong with the library then has a test of its own, which is

@@ -9,14 +9,15 @@ import (
 
 // Total adds up runs.
 type Total struct {
-	Seeds   int
-	Steps   int
-	Edits   int
-	Frames  int
-	Faults  Faults
-	Least   struct{ Clients, Faults int } // of any run
-	Virtual time.Duration                 // in all
-	Failed  []*Failure
+	Seeds                        int
+	Steps                        int
+	Edits                        int
+	Frames                       int
+	Dropped, Overtaken, Unsynced int
+	Faults                       Faults
+	Least                        struct{ Clients, Faults int } // of any run
+	Virtual                      time.Duration                 // in all
+	Failed                       []*Failure
 }
 
 func (t *Total) add(r *Report, err error) {
@@ -24,6 +25,9 @@ func (t *Total) add(r *Report, err error) {
 	t.Steps += r.Steps
 	t.Edits += r.Edits
 	t.Frames += r.Frames
+	t.Dropped += r.Dropped
+	t.Overtaken += r.Overtaken
+	t.Unsynced += r.Unsynced
 	t.Virtual += r.Virtual
 	for i, n := range r.Faults {
 		t.Faults[i] += n

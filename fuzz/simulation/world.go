@@ -27,7 +27,9 @@ type world struct {
 	clients []*client
 	hostile *hostile // nil: none
 	conns   []*conn
+	pastes  int // one edit in so many is a long text
 	dialed  int
+	newest  map[[2]*process]int // the latest link by which a frame came from one to the other
 	tasks   []*task
 	current *task                   // the coroutine that runs, nil: none
 	readers map[vclock.Replica]bool // whoever may only read wrote under these
@@ -106,7 +108,7 @@ func newWorld(o Options) (*world, error) {
 	}
 	begun := time.Unix(1_700_000_000, 0)
 	w := &world{opt: o, rng: rand.New(rand.NewPCG(o.Seed, 0x77656674)), begun: begun, now: begun, hash: sha256.New(),
-		readers: make(map[vclock.Replica]bool)}
+		readers: make(map[vclock.Replica]bool), newest: make(map[[2]*process]int)}
 	if w.opt.Servers == 0 {
 		w.opt.Servers = 1 + w.upTo(1)
 	}

@@ -103,6 +103,9 @@ type File struct {
 	merge  *merge     // under way; nil: none
 }
 
+// ErrNotState marks a document's file that holds a message, a bundle or a delta.
+var ErrNotState = errors.New("fs: a document's file is a saved state")
+
 // OpenFile loads the document at path into a runtime and keeps it there from then on: every update that the runtime applies,
 // its own and others', goes to the file. A file that does not exist is made with the first update. What the runtime held
 // before is added to the document. rt may be the Runtime of a typed document, as weft.Open gives it.
@@ -110,7 +113,7 @@ type File struct {
 // Beside the file stand, while it is open or after a crash, path.journal, path.lock and path.new.
 //
 // Errors: *LockedError if it is open elsewhere; *providers.DamageError, with the offset, if file or journal are not what
-// was written; those of Runtime.Receive; those of the file system. Nothing was written then, and the runtime may hold a part.
+// was written; ErrNotState; those of Runtime.Receive; those of the file system. Nothing was written then, and the runtime may hold a part.
 func OpenFile(rt *runtime.Runtime, path string, o *FileOptions) (*File, error) {
 	f := &File{rt: rt}
 	if o != nil {
@@ -184,7 +187,7 @@ func (f *File) take(data []byte, reach dots) error {
 		return damaged(fmt.Sprintf("this is no saved state: %v", err))
 	}
 	if kind != runtime.StateUpdate {
-		return fmt.Errorf("fs: %s holds a %v; a document's file is a saved state, which `weft merge -o FILE FILE` makes of it", f.path, kind)
+		return fmt.Errorf("%w: %s holds a %v, of which `weft merge -o FILE FILE` makes one", ErrNotState, f.path, kind)
 	}
 	if _, err := f.rt.Receive(data, runtime.From(f)); err != nil {
 		var at *runtime.DecodeError

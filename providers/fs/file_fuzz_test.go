@@ -47,10 +47,16 @@ func FuzzFile(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
+	delta, err := r.rt.SaveSince(nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(delta, []byte{})
 	f.Add(state, []byte{})
 	f.Add(state, journal)
 	f.Add([]byte{}, journal)
 	f.Add([]byte("junk"), []byte{0, 1, 'x'})
+	f.Add(journal[2:], []byte{}) // no state
 	f.Fuzz(func(t *testing.T, state, journal []byte) {
 		disk := newSimulated()
 		if len(state) > 0 {
@@ -99,7 +105,7 @@ func refusedFile(t *testing.T, err error) {
 	var damage *providers.DamageError
 	for _, known := range []error{
 		runtime.ErrCorrupt, runtime.ErrChecksum, runtime.ErrVersion, runtime.ErrLimit, runtime.ErrWrongDocument, runtime.ErrMissingDeps,
-		runtime.ErrEquivocation, runtime.ErrClockJump, runtime.ErrRefused,
+		runtime.ErrEquivocation, runtime.ErrClockJump, runtime.ErrRefused, fs.ErrNotState,
 	} {
 		if errors.Is(err, known) {
 			return

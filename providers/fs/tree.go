@@ -114,8 +114,9 @@ func parseMeta(b []byte) (m treeMeta, ok bool) {
 	return m, flags == metaPage && native.Uint32(b) == 0xED0CDAED && native.Uint32(b[4:]) == 2 && h.Sum64() == native.Uint64(b[56:]) && power
 }
 
+// fail says what is wrong with a page; one that is made up stands behind the last.
 func (t *tree) fail(page uint64, format string, args ...any) error {
-	return &treeError{int64(page) * t.meta.pageSize, fmt.Sprintf("page %d ", page) + fmt.Sprintf(format, args...)}
+	return &treeError{int64(min(page, t.meta.pages)) * t.meta.pageSize, fmt.Sprintf("page %d ", page) + fmt.Sprintf(format, args...)}
 }
 
 // header reads a page's header and takes all its pages.
