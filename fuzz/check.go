@@ -103,7 +103,7 @@ func check(t testing.TB, s Schema, o *Options) Count {
 	}
 	c := checker{t, e, opts}
 	c.scripts()
-	c.drive(func(w *world, t *rapid.T) { w.property(t, short) })
+	c.drive(thorough, func(w *world, t *rapid.T) { w.property(t, short) })
 	return c.random()
 }
 
@@ -158,17 +158,19 @@ func (c *checker) scripts() {
 }
 
 // drive lets rapid make histories.
-func (c *checker) drive(property func(w *world, t *rapid.T)) {
+func (c *checker) drive(m mode, property func(w *world, t *rapid.T)) {
 	c.t.Helper()
 	var last *world
 	good := false
 	defer func() {
 		if !good && last != nil {
-			c.report(last.script, thorough, nil)
+			c.report(last.script, m, nil)
 		}
 	}()
 	rapid.Check(c.t, func(t *rapid.T) {
-		last = newWorld(c.s, mode{every: 1, full: true, note: true})
+		noted := m
+		noted.note = true
+		last = newWorld(c.s, noted)
 		property(last, t)
 	})
 	good = !c.t.Failed()
@@ -204,7 +206,11 @@ func (c *checker) random() (total Count) {
 // report shortens a script that failed, and says where it is.
 func (c *checker) report(sc *script, m mode, err error) {
 	c.t.Helper()
-	small, why := c.s.shrink(sc, thorough, c.opts.Shrink)
+	first := thorough
+	if m.laws {
+		first = m // so that the law is named
+	}
+	small, why := c.s.shrink(sc, first, c.opts.Shrink)
 	if why == nil && !m.full {
 		small, why = c.s.shrink(sc, m, c.opts.Shrink)
 	}

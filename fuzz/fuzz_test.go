@@ -147,6 +147,27 @@ func TestSchemaThatDoesNotOpen(t *testing.T) {
 	}
 }
 
+// Laws finds each breach of the contract that a bag can be made to commit, and names the law where one is broken.
+func TestLawsNameTheBreach(t *testing.T) {
+	set(t, "rapid.shrinktime", "0s")
+	set(t, "rapid.nofailfile", "true")
+	set(t, "rapid.seed", "1")
+	set(t, "test.short", "false")
+	named := map[string]string{
+		"order": "law: m", "known": "law: m", "deleted": "law: m", "removed": "law: m", "live": "law: m", "outside": "law: m",
+	}
+	for _, m := range bag.Mutants {
+		q := failing(t, func(q *quiet) {
+			fuzz.Laws(q, bags(bag.Options{Break: m}), &fuzz.Options{Scripts: "-", Shrink: 100 * time.Millisecond})
+		})
+		_, why, ok := strings.Cut(q.log.String(), "which ends with: ")
+		if !q.failed || !ok || !strings.HasPrefix(why, named[m]) {
+			t.Errorf("bags without %q: %v, %.200s", m, q.failed, why)
+		}
+		t.Logf("%s: %.100s", m, why)
+	}
+}
+
 // The kit finds each breach of the contract that a bag can be made to commit: driven by rapid, and by its own generator.
 func TestMutantsAreFound(t *testing.T) {
 	set(t, "rapid.shrinktime", "0s")

@@ -2,6 +2,7 @@ package fuzz
 
 import (
 	"bytes"
+	"math"
 	"slices"
 	"testing"
 
@@ -38,7 +39,7 @@ func laws(t testing.TB, s Schema, o *Options) {
 		return
 	}
 	c := checker{t, e, opts}
-	c.drive(func(w *world, t *rapid.T) { w.property(t, lawful) })
+	c.drive(mode{every: math.MaxInt, laws: true}, func(w *world, t *rapid.T) { w.property(t, lawful) })
 }
 
 // lawful makes histories for Laws: nothing is checked but at the end.

@@ -50,6 +50,7 @@ type mode struct {
 	// else only replicas with equal clocks at the time of the check are compared.
 	full bool
 	long bool // transactions of many operations too
+	laws bool // replicas are compared law by law, in a step of its own
 	note bool // the script is written
 	// trace is told each step before it is made, with an empty format, and what comes of it; nil: nobody wants to know.
 	trace func(l *line, format string, args ...any)

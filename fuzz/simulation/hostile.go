@@ -65,7 +65,9 @@ func (h *hostile) act() {
 		}
 	case h.way == ahead && len(h.opened) > 0:
 		o := h.opened[w.upTo(len(h.opened)-1)]
-		h.fresh(w.doc(o.Document), o.Channel, w.replica(), 2)
+		for range 1 + w.upTo(waiting) {
+			h.fresh(w.doc(o.Document), o.Channel, w.replica(), 2)
+		}
 		w.pump(h.end.conn, 8)
 	default:
 		w.pump(h.end.conn, 8)
