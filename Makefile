@@ -75,7 +75,7 @@ fuzz:
 	@set -e; grep -rE '^func Fuzz[A-Za-z0-9_]*\(' --include='*_test.go' . | \
 	sed -E 's/^(.*)\/[^/]*_test\.go:func (Fuzz[A-Za-z0-9_]*)\(.*/\1 \2/' | sort | while read -r dir name; do \
 		echo "== $$dir $$name"; \
-		$(GO) test "$$dir" -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME); \
+		$(GO) test "$$dir" -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5s; \
 	done
 
 # Simulations of whole systems under faults, seed after seed, for TIME, JOBS at a time.

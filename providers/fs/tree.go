@@ -31,6 +31,7 @@ const (
 	bucketElement = 1
 	noFreelist    = ^uint64(0)
 	maxTreeDepth  = 64
+	maxPageSize   = 64 << 10
 )
 
 var native = binary.NativeEndian
@@ -81,37 +82,62 @@ func checkTree(r io.ReaderAt, size int64) (used, pages uint64, err error) {
 	return t.used, m.pages, nil
 }
 
-// readMeta takes the valid meta page with the greater transaction, as bbolt does.
+// readMeta takes the valid meta page with the greater transaction. It looks where bbolt does: the first valid one tells the size
+// of pages, and so where the second stands. What is valid has to make sense, since bbolt takes it as it is.
 func (t *tree) readMeta() error {
-	found := false
-	buf := make([]byte, pageHeader+metaLen)
-	try := func(offset int64) {
-		if _, err := t.r.ReadAt(buf, offset); err != nil {
-			return
+	first, valid, err := t.metaAt(0)
+	if err != nil {
+		return err
+	}
+	size := first.pageSize
+	for page := int64(1 << 10); page <= maxPageSize && !valid; page <<= 1 {
+		if first, valid, err = t.metaAt(page); err != nil {
+			return err
 		}
-		m, ok := parseMeta(buf)
-		if ok && (offset == 0 || m.pageSize == offset) && (!found || m.txid > t.meta.txid) {
-			t.meta, found = m, true
+		if size = page; valid && first.pageSize != page {
+			return &treeError{page, "the meta page is at the place of another size of pages"}
 		}
 	}
-	try(0)
-	for page := int64(1 << 10); page <= 64<<10; page <<= 1 { // the second one's place shows the page size
-		try(page)
-	}
-	if !found {
+	if !valid {
 		return &treeError{0, "no valid meta page: this is no store, or its first two pages are damaged"}
+	}
+	t.meta = first
+	second, valid, err := t.metaAt(size)
+	if err != nil {
+		return err
+	}
+	if valid && second.pageSize != size {
+		return &treeError{size, "the two meta pages tell of different sizes of pages"}
+	}
+	if valid && second.txid > first.txid {
+		t.meta = second
 	}
 	return nil
 }
 
-func parseMeta(b []byte) (m treeMeta, ok bool) {
+// metaAt reads the meta page at an offset. One that is not valid is none; one that is valid and makes no sense is an error.
+func (t *tree) metaAt(offset int64) (m treeMeta, valid bool, err error) {
+	buf := make([]byte, pageHeader+metaLen)
+	if _, err := t.r.ReadAt(buf, offset); err != nil {
+		return m, false, nil
+	}
+	m, valid, sane := parseMeta(buf)
+	if valid && !sane {
+		return m, false, &treeError{offset, "the meta page makes no sense"}
+	}
+	return m, valid, nil
+}
+
+// parseMeta reads a meta page. bbolt takes what is valid; what it writes is sane.
+func parseMeta(b []byte) (m treeMeta, valid, sane bool) {
 	flags := native.Uint16(b[8:])
 	b = b[pageHeader:]
 	h := fnv.New64a()
 	h.Write(b[:56])
 	m = treeMeta{int64(native.Uint32(b[8:])), native.Uint64(b[16:]), native.Uint64(b[32:]), native.Uint64(b[40:]), native.Uint64(b[48:])}
-	power := m.pageSize >= 1<<10 && m.pageSize <= 64<<10 && m.pageSize&(m.pageSize-1) == 0
-	return m, flags == metaPage && native.Uint32(b) == 0xED0CDAED && native.Uint32(b[4:]) == 2 && h.Sum64() == native.Uint64(b[56:]) && power
+	valid = native.Uint32(b) == 0xED0CDAED && native.Uint32(b[4:]) == 2 && h.Sum64() == native.Uint64(b[56:])
+	sane = flags == metaPage && m.pageSize >= 1<<10 && m.pageSize <= maxPageSize && m.pageSize&(m.pageSize-1) == 0
+	return m, valid, sane
 }
 
 // fail says what is wrong with a page; one that is made up stands behind the last.

@@ -16,7 +16,7 @@ import (
 
 // smallTree returns a bbolt file of small pages with some values in it: of one leaf, or with branches, long values, and
 // buckets inline and not.
-func smallTree(f *testing.F, values int) []byte {
+func smallTree(f testing.TB, values int) []byte {
 	f.Helper()
 	path := filepath.Join(f.TempDir(), "tree")
 	db, err := bolt.Open(path, 0o600, &bolt.Options{PageSize: 1 << 10, NoFreelistSync: true, NoSync: true})
@@ -63,6 +63,33 @@ func resealMeta(data []byte) {
 			h.Write(p[pageHeader : pageHeader+56])
 			native.PutUint64(p[pageHeader+56:], h.Sum64())
 		}
+	}
+}
+
+// Meta pages that are valid and contradict each other, or make no sense, are found: bbolt would take one of them.
+func TestMetaPagesAgree(t *testing.T) {
+	const pageSizeAt = pageHeader + 8
+	for name, change := range map[string]func(first, second []byte){
+		"first of another size":  func(first, _ []byte) { native.PutUint32(first[pageSizeAt:], 2<<10) },
+		"second of another size": func(_, second []byte) { native.PutUint32(second[pageSizeAt:], 2<<10) },
+		"no size":                func(first, _ []byte) { native.PutUint32(first[pageSizeAt:], 1<<10+1) },
+		"only one, elsewhere": func(first, second []byte) {
+			clear(first[:pageHeader+metaLen])
+			native.PutUint32(second[pageSizeAt:], 4<<10)
+		},
+	} {
+		data := smallTree(t, 40)
+		change(data, data[1<<10:])
+		resealMeta(data)
+		var damage *treeError
+		if _, _, err := checkTree(bytes.NewReader(data), int64(len(data))); !errors.As(err, &damage) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	data := smallTree(t, 40)
+	native.PutUint16(data[8:], leafPage) // not under the checksum
+	if _, _, err := checkTree(bytes.NewReader(data), int64(len(data))); err == nil {
+		t.Error("a meta page that says that it is a leaf")
 	}
 }
 
