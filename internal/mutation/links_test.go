@@ -64,6 +64,12 @@ var links = []mutant{
 		scenario: "R12", pkg: "providers", test: "TestHeartbeat",
 	},
 	{
+		name: "clock-not-set-back", file: "providers/mux.go",
+		find: "if d <= 0 || m.began.IsZero() {", put: "if d <= 0 || !m.began.IsZero() {",
+		breaks: "a peer that is gone is not missed before a clock that was set back is there again",
+		pkg:    "providers", test: "TestHeartbeatOfAClockThatIsSetBack",
+	},
+	{
 		name: "chunks-unchecked", file: "providers/receive.go",
 		find: "if uint64(crc32.Checksum(x.data, castagnoli)) != sum {", put: "if false {",
 		breaks: "a transfer whose checksum is wrong is applied",
@@ -164,6 +170,12 @@ var links = []mutant{
 		find: "case keySum(crc32.Checksum(value[4:], castagnoli), sp, key) != binary.BigEndian.Uint32(value):", put: "case false:",
 		breaks: "a record whose checksum is wrong is served",
 		pkg:    "providers/fs", test: "TestStoreEveryBit",
+	},
+	{
+		name: "meta-pages-of-two-sizes", file: "providers/fs/tree.go",
+		find: "if valid && second.pageSize != size {", put: "if false {",
+		breaks: "a store whose meta pages contradict each other is handed to what would stumble over it",
+		pkg:    "providers/fs", test: "TestMetaPagesAgree",
 	},
 	{
 		name: "restored-store-goes-on", file: "providers/fs/owner.go",
