@@ -92,8 +92,15 @@ func shapeOf(t reflect.Type) (*shape, error) {
 
 func newShape(t reflect.Type) (*shape, error) {
 	if reflect.PointerTo(t).Implements(handleType) && !promoted(t) {
-		kind := reflect.New(t).Interface().(Handle).Kind()
-		return &shape{typ: t, kind: kind, handle: true}, nil
+		h := reflect.New(t).Interface().(Handle)
+		if v, ok := h.(valued); ok {
+			for _, value := range v.values() {
+				if why := unstorable(value, make(map[reflect.Type]bool)); why != "" {
+					return nil, &ShapeError{Type: t, Reason: why}
+				}
+			}
+		}
+		return &shape{typ: t, kind: h.Kind(), handle: true}, nil
 	}
 	if t.Kind() != reflect.Struct {
 		return nil, &ShapeError{Type: t, Reason: "it is neither a handle such as Text or Register[string] nor a struct of them"}
@@ -160,6 +167,8 @@ func (s *shape) addField(f reflect.StructField, index []int, name string) error 
 	switch {
 	case errors.As(err, &inner) && inner.Field != "":
 		return err // of a nested struct, named already
+	case err != nil && isHandle(f.Type):
+		return &ShapeError{s.typ, f.Name, inner.Reason}
 	case err != nil:
 		return &ShapeError{s.typ, f.Name, fmt.Sprintf("%v cannot hold an object: use a handle such as Text, Register[...] or "+
 			"ObjectMap[...], or a struct of them, by value, or tag the field weft:\"-\" to leave it out", f.Type)}

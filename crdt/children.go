@@ -173,7 +173,7 @@ func beginChild[O any](tx runtime.Tx, n *runtime.Node, args any) (w *runtime.OpW
 	}
 	if args != nil {
 		if enc, err = runtime.EncodeValue(args); err != nil {
-			return nil, nil, nil, err
+			return nil, nil, nil, &valueError{err}
 		}
 	}
 	w, err = tx.Begin(n)

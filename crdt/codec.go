@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"strings"
 	"sync"
 	"unicode/utf8"
 
@@ -104,10 +105,20 @@ func appendSlow[T any](dst []byte, v T, key bool) ([]byte, error) {
 		err = runtime.CanonicalKey(b)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrValue, err)
+		return nil, &valueError{err}
 	}
 	return append(dst, b...), nil
 }
+
+// valueError says why a value cannot be stored. It unwraps to ErrValue and to what the encoder says.
+type valueError struct{ err error }
+
+func (e *valueError) Error() string {
+	why := strings.TrimPrefix(e.err.Error(), runtime.ErrInvalidOp.Error()+": ")
+	return ErrValue.Error() + ": " + strings.TrimPrefix(why, "runtime: ")
+}
+
+func (e *valueError) Unwrap() []error { return []error{ErrValue, e.err} }
 
 func appendText(dst []byte, s string) ([]byte, error) {
 	if !utf8.ValidString(s) {

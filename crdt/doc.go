@@ -20,7 +20,8 @@
 //     operation.
 //  3. Objects that were deleted show their last state; editing them gives runtime.ErrDeleted.
 //  4. Values are CBOR. What this package encodes is in core deterministic form (RFC 8949 section 4.2.1); what others wrote
-//     is kept byte for byte. A stored value that is not of a handle's type is a *TypeError when it is read.
+//     is kept byte for byte. A stored value that is not of a handle's type is a *TypeError when it is read. A handle for Go
+//     values that CBOR cannot hold, a func or chan, is a *ShapeError where it is made.
 //  5. Events tell exactly what one transaction, state or delta changed: a view that is rebuilt from events alone equals
 //     the value after each. See runtime.Runtime for when handlers run.
 //  6. Two kinds under one root name are two objects; see runtime.Runtime.Root.
@@ -29,5 +30,5 @@
 //
 // Counter: counter.go, counter_state.go. Register, MVRegister and the flags: register.go, mvregister.go, flag.go over
 // cell_state.go. Set and Map: set.go, map.go over keyed_state.go, keyed_save.go and key_table.go, with key_order.go for
-// sorted reads. Values: codec.go; what their operations share: entries.go. Kinds: kinds.go.
+// sorted reads. Values: codec.go, storable.go; what their operations share: entries.go. Kinds: kinds.go.
 package crdt

@@ -10,7 +10,7 @@ import (
 // Edits and reads.
 var (
 	// ErrOverflow is returned where a counter's value, or what one replica added to it, is not an int64.
-	ErrOverflow = errors.New("crdt: the counter is out of the range of int64")
+	ErrOverflow = errors.New("crdt: the counter would be out of the range of int64: add less, add of the other sign, or Reset it")
 	// ErrType marks a stored value that does not decode to the Go type of the handle; see TypeError.
 	ErrType = errors.New("crdt: the stored value is of another type")
 	// ErrValue marks a Go value that cannot be stored.

@@ -47,6 +47,8 @@ func (m LazyMap[K, O]) Node() *runtime.Node { return m.node }
 
 func (m LazyMap[K, O]) element() reflect.Type { return reflect.TypeFor[O]() }
 
+func (LazyMap[K, O]) values() []reflect.Type { return []reflect.Type{reflect.TypeFor[K]()} }
+
 // At returns the object of a key, which always exists. It changes nothing of the document and may be used inside View
 // and Transact. Errors: a key that cannot be encoded, *runtime.LimitError (NameBytes, Depth), runtime.ErrUnknownKind, and
 // those of a Tx. Cost: O(1).

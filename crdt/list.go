@@ -2,6 +2,7 @@ package crdt
 
 import (
 	"iter"
+	"reflect"
 
 	"github.com/seed1312cc15/weft/runtime"
 )
@@ -27,9 +28,10 @@ const kindList = "list"
 // document; a List is a small value to be copied freely.
 type List[T any] struct{ node *runtime.Node }
 
-// NewList returns the list that is the root with this name. See runtime.Runtime.Root for its errors.
+// NewList returns the list that is the root with this name. Errors: *ShapeError for a T that CBOR cannot hold, those of
+// runtime.Runtime.Root.
 func NewList[T any](rt *runtime.Runtime, name string) (List[T], error) {
-	n, err := rt.Root(name, kindList)
+	n, err := newRoot[List[T]](rt, name, kindList)
 	return List[T]{n}, err
 }
 
@@ -41,6 +43,8 @@ func (l *List[T]) Bind(n *runtime.Node) { l.node = n }
 
 // Node returns the object's place in the document.
 func (l List[T]) Node() *runtime.Node { return l.node }
+
+func (List[T]) values() []reflect.Type { return []reflect.Type{reflect.TypeFor[T]()} }
 
 func (l List[T]) state() *listState { return l.node.Object().(*listState) }
 

@@ -2,6 +2,7 @@ package crdt
 
 import (
 	"iter"
+	"reflect"
 
 	"github.com/seed1312cc15/weft/runtime"
 )
@@ -27,9 +28,10 @@ type Map[K comparable, V any] struct {
 	merge func(K, []V) V
 }
 
-// NewMap returns the map that is the root with this name. See runtime.Runtime.Root for its errors.
+// NewMap returns the map that is the root with this name. Errors: *ShapeError for a K or V that CBOR cannot hold, those of
+// runtime.Runtime.Root.
 func NewMap[K comparable, V any](rt *runtime.Runtime, name string) (Map[K, V], error) {
-	n, err := rt.Root(name, kindMap)
+	n, err := newRoot[Map[K, V]](rt, name, kindMap)
 	return Map[K, V]{node: n}, err
 }
 
@@ -41,6 +43,10 @@ func (m *Map[K, V]) Bind(n *runtime.Node) { m.node = n }
 
 // Node returns the object's place in the document.
 func (m Map[K, V]) Node() *runtime.Node { return m.node }
+
+func (Map[K, V]) values() []reflect.Type {
+	return []reflect.Type{reflect.TypeFor[K](), reflect.TypeFor[V]()}
+}
 
 // WithMerge returns a handle that shows concurrent values of a key as what merge makes of them: Get, All, Each and events
 // go through it. It is given all of them, two or more, in the same order on every replica (that of their dots); it must

@@ -1,6 +1,8 @@
 package crdt
 
 import (
+	"reflect"
+
 	"github.com/seed1312cc15/weft/runtime"
 )
 
@@ -12,9 +14,10 @@ import (
 // Values, cost and source are those of Register.
 type MVRegister[T any] struct{ node *runtime.Node }
 
-// NewMVRegister returns the register that is the root with this name. See runtime.Runtime.Root for its errors.
+// NewMVRegister returns the register that is the root with this name. Errors: *ShapeError for a T that CBOR cannot hold, those of
+// runtime.Runtime.Root.
 func NewMVRegister[T any](rt *runtime.Runtime, name string) (MVRegister[T], error) {
-	n, err := rt.Root(name, kindMVRegister)
+	n, err := newRoot[MVRegister[T]](rt, name, kindMVRegister)
 	return MVRegister[T]{n}, err
 }
 
@@ -26,6 +29,8 @@ func (r *MVRegister[T]) Bind(n *runtime.Node) { r.node = n }
 
 // Node returns the object's place in the document.
 func (r MVRegister[T]) Node() *runtime.Node { return r.node }
+
+func (MVRegister[T]) values() []reflect.Type { return []reflect.Type{reflect.TypeFor[T]()} }
 
 func (r MVRegister[T]) cell() *cellState { return r.node.Object().(*cellState) }
 

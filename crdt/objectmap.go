@@ -47,6 +47,8 @@ func (m ObjectMap[K, O]) Node() *runtime.Node { return m.node }
 
 func (m ObjectMap[K, O]) element() reflect.Type { return reflect.TypeFor[O]() }
 
+func (ObjectMap[K, O]) values() []reflect.Type { return []reflect.Type{reflect.TypeFor[K]()} }
+
 func (m ObjectMap[K, O]) state() *objectMapState { return m.node.Object().(*objectMapState) }
 
 func (m ObjectMap[K, O]) read(tx runtime.Tx) *objectMapState {

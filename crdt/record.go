@@ -2,6 +2,7 @@ package crdt
 
 import (
 	"fmt"
+	"reflect"
 
 	"github.com/seed1312cc15/weft/runtime"
 )
@@ -37,10 +38,15 @@ func (r Record) Node() *runtime.Node { return r.node }
 func (r Record) Ref() runtime.Ref { return r.node.Ref() }
 
 // Field makes h a handle of the field with this name and of h's kind. It changes nothing of the document. Errors:
-// runtime.ErrUnknownKind, *runtime.LimitError (NameBytes), runtime.ErrUnbound.
+// *ShapeError, runtime.ErrUnknownKind, *runtime.LimitError (NameBytes), runtime.ErrUnbound.
 func (r Record) Field(name string, h Handle) error {
 	if r.node == nil {
 		return runtime.ErrUnbound
+	}
+	if t := reflect.TypeOf(h); t.Kind() == reflect.Pointer {
+		if _, err := shapeOf(t.Elem()); err != nil {
+			return err
+		}
 	}
 	n, err := r.node.Implicit(name, h.Kind())
 	if err != nil {

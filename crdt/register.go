@@ -1,6 +1,7 @@
 package crdt
 
 import (
+	"reflect"
 	"strconv"
 
 	"github.com/seed1312cc15/weft/runtime"
@@ -24,9 +25,10 @@ type Register[T any] struct {
 	policy func([]T) T
 }
 
-// NewRegister returns the register that is the root with this name. See runtime.Runtime.Root for its errors.
+// NewRegister returns the register that is the root with this name. Errors: *ShapeError for a T that CBOR cannot hold, those of
+// runtime.Runtime.Root.
 func NewRegister[T any](rt *runtime.Runtime, name string) (Register[T], error) {
-	n, err := rt.Root(name, kindRegister)
+	n, err := newRoot[Register[T]](rt, name, kindRegister)
 	return Register[T]{node: n}, err
 }
 
@@ -38,6 +40,8 @@ func (r *Register[T]) Bind(n *runtime.Node) { r.node = n }
 
 // Node returns the object's place in the document.
 func (r Register[T]) Node() *runtime.Node { return r.node }
+
+func (Register[T]) values() []reflect.Type { return []reflect.Type{reflect.TypeFor[T]()} }
 
 // WithPolicy returns a handle that decides between concurrent values by policy: Get and events then show what it returns.
 // It is given all of them, two or more, in the same order on every replica (that of their dots); it must depend on

@@ -2,6 +2,7 @@ package crdt
 
 import (
 	"iter"
+	"reflect"
 
 	"github.com/seed1312cc15/weft/runtime"
 )
@@ -20,9 +21,10 @@ import (
 // freely; who may use it when is said at runtime.Tx.
 type Set[T comparable] struct{ node *runtime.Node }
 
-// NewSet returns the set that is the root with this name. See runtime.Runtime.Root for its errors.
+// NewSet returns the set that is the root with this name. Errors: *ShapeError for a T that CBOR cannot hold, those of
+// runtime.Runtime.Root.
 func NewSet[T comparable](rt *runtime.Runtime, name string) (Set[T], error) {
-	n, err := rt.Root(name, kindSet)
+	n, err := newRoot[Set[T]](rt, name, kindSet)
 	return Set[T]{n}, err
 }
 
@@ -34,6 +36,8 @@ func (s *Set[T]) Bind(n *runtime.Node) { s.node = n }
 
 // Node returns the object's place in the document.
 func (s Set[T]) Node() *runtime.Node { return s.node }
+
+func (Set[T]) values() []reflect.Type { return []reflect.Type{reflect.TypeFor[T]()} }
 
 func (s Set[T]) state() *keyedState { return s.node.Object().(*keyedState) }
 

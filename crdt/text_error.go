@@ -25,7 +25,7 @@ func (e *TextError) Error() string {
 func (e *TextError) Unwrap() error { return ErrText }
 
 // ErrInside is what an index inside of a code point gives, in UTF-16 units or bytes.
-var ErrInside = errors.New("crdt: the index is inside of a code point")
+var ErrInside = errors.New("crdt: the index is inside of a code point: take that before or behind it")
 
 // rangeError is the error for the range [i, i+n) of a list of length size.
 func rangeError(op string, i, n, size int, unit string) error {

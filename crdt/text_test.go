@@ -366,7 +366,7 @@ func TestTextUnitsAreThree(t *testing.T) {
 	rt, text := newText(t, 1)
 	do(t, rt, func(tx runtime.Tx) error { return text.Insert(tx, 0, "a🚀c") })
 	err := rt.Transact(func(tx runtime.Tx) error { return text.In(crdt.UTF16).Delete(tx, 0, 2) })
-	if want := "Text.Delete: crdt: the index is inside of a code point: index 2 in UTF-16 units"; err == nil || err.Error() != want {
+	if want := "Text.Delete: crdt: the index is inside of a code point: take that before or behind it: index 2 in UTF-16 units"; err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}
 	defer func() {

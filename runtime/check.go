@@ -14,7 +14,7 @@ func (r *Runtime) Check() error {
 	}
 	for _, f := range []func() error{r.checkClock, r.checkHeads, r.checkWaiting, r.checkHistory, r.checkNodes, r.checkRest} {
 		if err := f(); err != nil {
-			return fmt.Errorf("%w: %w", ErrInternal, err)
+			return fmt.Errorf("%w: %w", ErrInternal, inner{err})
 		}
 	}
 	return nil
@@ -134,7 +134,7 @@ func (r *Runtime) checkNodes() error {
 		}
 		if n.obj != nil && n.opaque() == nil {
 			if err := n.obj.Check(); err != nil {
-				return fmt.Errorf("object %s: %w", n, err)
+				return fmt.Errorf("object %s: %w", n, inner{err})
 			}
 		}
 	}

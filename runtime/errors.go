@@ -3,6 +3,7 @@ package runtime
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -18,9 +19,9 @@ var (
 	ErrUnbound        = errors.New("runtime: the handle is not bound to a document: make it with weft.Open or a New function")
 	ErrKindConflict   = errors.New("runtime: this root name is registered with another kind: take another name")
 	ErrUnknownKind    = errors.New("runtime: the kind is not registered: list it in Options.Kinds")
-	ErrDeleted        = errors.New("runtime: the object was deleted")
+	ErrDeleted        = errors.New("runtime: the object was deleted: make another one, or archive instead of deleting")
 	ErrRolledBack     = errors.New("runtime: the object was made in a transaction that was rolled back: make it again")
-	ErrOpaque         = errors.New("runtime: the object has operations of a newer version and cannot be edited by this one")
+	ErrOpaque         = errors.New("runtime: the object has operations of a newer version and cannot be edited by this one: upgrade this program")
 	ErrInvalidOptions = errors.New("runtime: invalid options")
 )
 
@@ -67,12 +68,18 @@ type DecodeError struct {
 
 func (e *DecodeError) Error() string {
 	if e.Format == "update" && e.Field == "format" { // not even its first bytes make sense
-		return "runtime: not a message, bundle, state or delta: " + e.Err.Error()
+		return "runtime: not a message, bundle, state or delta: " + inner{e.Err}.Error()
 	}
-	return fmt.Sprintf("runtime: %s: %s at byte %d: %v", e.Format, e.Field, e.Offset, e.Err)
+	return fmt.Sprintf("runtime: %s: %s at byte %d: %v", e.Format, e.Field, e.Offset, inner{e.Err})
 }
 
 func (e *DecodeError) Unwrap() error { return e.Err }
+
+// inner is an error that is told as the cause of another of this package, whose name stands in front already.
+type inner struct{ error }
+
+func (e inner) Error() string { return strings.TrimPrefix(e.error.Error(), "runtime: ") }
+func (e inner) Unwrap() error { return e.error }
 
 // DocumentError says which document an update belongs to. It unwraps to ErrWrongDocument.
 type DocumentError struct{ Got, Want uuid.UUID }

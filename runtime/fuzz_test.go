@@ -35,6 +35,7 @@ func survives(t *testing.T, data []byte) {
 			if !typed(err) {
 				t.Fatalf("not a typed error: %v", err)
 			}
+			tellsOnce(t, err)
 			if kind, _ := runtime.KindOf(data); kind != runtime.BundleUpdate && !bytes.Equal(r.save(), was) {
 				t.Fatalf("refused, but the state changed: %v", err)
 			}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/uuid"
@@ -117,8 +118,17 @@ func (d *doc) refuse(update []byte) error {
 	if !bytes.Equal(d.save(), was) {
 		d.t.Fatalf("refused, but the state changed: %v", err)
 	}
+	tellsOnce(d.t, err)
 	d.check()
 	return err
+}
+
+// tellsOnce fails unless the package's name stands in front of the error, and not in front of each of its causes again.
+func tellsOnce(t testing.TB, err error) {
+	t.Helper()
+	if text := err.Error(); !strings.HasPrefix(text, "runtime: ") || strings.Count(text, "runtime: ") != 1 {
+		t.Errorf("the error reads %q", text)
+	}
 }
 
 func (d *doc) check() {

@@ -368,10 +368,10 @@ func (n *Node) Create(d LocalDot, kind string) (*Node, error) {
 	c := r.made.get(d)
 	if c == nil || c.parent == nil {
 		if err := n.CheckDepth(1); err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrInvalidOp, err)
+			return nil, fmt.Errorf("%w: %w", ErrInvalidOp, inner{err})
 		}
 		if err := n.CheckDepth(1 + c.height()); err != nil {
-			return nil, fmt.Errorf("%w: %w", errBuried, err)
+			return nil, fmt.Errorf("%w: %w", errBuried, inner{err})
 		}
 	}
 	if c == nil {

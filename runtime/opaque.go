@@ -277,16 +277,16 @@ func (r *Runtime) applyRevealed(n *Node, op opaqueOp, ours []uint64) error {
 	o.Reader = Reader{buf: op.payload, format: "operation", reps: op.reps, ends: op.ends, self: op.dot.Seq, own: true}
 	switch err := n.obj.Apply(o); {
 	case errors.Is(err, errBuried):
-		return fmt.Errorf("%w: object %s: %w", ErrCorrupt, n, err)
+		return fmt.Errorf("%w: object %s: %w", ErrCorrupt, n, inner{err})
 	case err == nil, errors.Is(err, ErrInvalidOp), errors.Is(err, ErrCorrupt):
 	case errors.Is(err, ErrNewerOp):
 		if r.answers {
-			return fmt.Errorf("object %s: %w", n, err)
+			return fmt.Errorf("runtime: object %s: %w", n, inner{err})
 		}
 		r.makeOpaque(n, op.dot, ours)
 		n.ownOpaque().keep(r, op)
 	default:
-		return fmt.Errorf("%w: %w", ErrInternal, err)
+		return fmt.Errorf("%w: %w", ErrInternal, inner{err})
 	}
 	ours[op.dot.Rep] = op.dot.Seq + op.dots
 	return nil

@@ -213,7 +213,7 @@ func (r *Runtime) integrate(m *message, origin any, woken *waitingMessage) (outc
 			}
 		}
 		if err := r.refused[rep]; err != nil {
-			return messageRefused, none, fmt.Errorf("%w: %w", ErrRefused, err)
+			return messageRefused, none, fmt.Errorf("%w: %w", ErrRefused, inner{err})
 		}
 		if m.start < have {
 			return messageRefused, none, r.blame(rep, woken, first, &EquivocationError{Dot: first, Reason: "a transaction that is applied ends inside this one"})
@@ -396,7 +396,7 @@ func (r *Runtime) apply(m *message, origin any) (err error) {
 	if err := r.applyOps(m, reps, ends); errors.Is(err, ErrLimit) || errors.Is(err, ErrNewerOp) {
 		return err
 	} else if err != nil {
-		return fmt.Errorf("%w: %w", ErrInternal, err)
+		return fmt.Errorf("%w: %w", ErrInternal, inner{err})
 	}
 	if r.document == uuid.Nil && m.document != uuid.Nil {
 		r.setDocument(m.document)
@@ -536,7 +536,7 @@ func (r *Runtime) applyOp(m *message, f *opFrame, n *Node, seq uint64, reps []Re
 	case err == nil:
 	case errors.Is(err, ErrNewerOp):
 		if r.answers {
-			return fmt.Errorf("object %s: %w", n, err)
+			return fmt.Errorf("runtime: object %s: %w", n, inner{err})
 		}
 		r.makeOpaque(n, dot, r.next)
 		n.ownOpaque().keep(r, opaqueOp{dot, f.dots, m.lamport + seq - m.start, f.payload, reps, ends})
@@ -577,7 +577,7 @@ func (r *Runtime) resolve(m *message, i int, nodes []*Node, reps []Rep) (*Node, 
 		}
 		n, err := p.implicit(string(o.key), r.kindOf(&o))
 		if err != nil {
-			return nil, fmt.Errorf("%w: below %s: %w", ErrInvalidOp, p, err)
+			return nil, fmt.Errorf("%w: below %s: %w", ErrInvalidOp, p, inner{err})
 		}
 		nodes[i] = n
 	}

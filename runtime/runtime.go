@@ -130,7 +130,7 @@ func (r *Runtime) genesis(fn func(Tx) error) error {
 	err := r.Transact(fn)
 	r.self = self
 	if err != nil {
-		return fmt.Errorf("genesis transaction: %w", err)
+		return fmt.Errorf("runtime: genesis transaction: %w", inner{err})
 	}
 	return nil
 }

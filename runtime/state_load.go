@@ -472,15 +472,15 @@ func (r *Runtime) mergeSection(n *Node, p opaquePart, ours []uint64) error {
 	}
 	if err := n.obj.Merge(rd); err != nil {
 		if r.overspent() {
-			return fmt.Errorf("object %s: %w", n, err)
+			return fmt.Errorf("runtime: object %s: %w", n, inner{err})
 		}
 		if errors.Is(err, ErrCorrupt) || errors.Is(err, ErrInvalidOp) || errors.Is(err, ErrLimit) {
-			return fmt.Errorf("%w: object %s: %w", ErrCorrupt, n, err)
+			return fmt.Errorf("%w: object %s: %w", ErrCorrupt, n, inner{err})
 		}
 		if errors.Is(err, ErrVersion) {
-			return fmt.Errorf("object %s: %w", n, err) // it holds something of a newer version, such as a kind
+			return fmt.Errorf("runtime: object %s: %w", n, inner{err}) // it holds something of a newer version, such as a kind
 		}
-		return fmt.Errorf("%w: object %s: %w", ErrInternal, n, err)
+		return fmt.Errorf("%w: object %s: %w", ErrInternal, n, inner{err})
 	}
 	return nil
 }
