@@ -2,9 +2,11 @@ package runtime
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -100,6 +102,7 @@ type loader struct {
 	kinds  []*kindInfo
 	keys   []string
 	nodes  []*Node // the state's objects, nil for those that are deleted here
+	last   objectOrder
 	listed map[*Node]bool
 	fresh  []*Node // made objects that were not here
 	gone   bool    // some object of the state is deleted here, and with it what the state has below
@@ -317,12 +320,11 @@ func (l *loader) entry(i int) (n *Node, p opaquePart, stub bool) {
 	k := l.kinds[tag>>3]
 	switch class {
 	case classRoot:
-		if name := string(rd.Bytes("object name")); l.nameOK(name) {
+		if name := string(rd.Bytes("object name")); l.nameOK(name) && l.inOrder(objectOrder{class: class, key: name, kind: k.name}) {
 			n = r.root(name, k)
 		}
 	case classDot:
-		d := l.dot()
-		if rd.err == nil {
+		if d, at := l.dot(); rd.err == nil && l.inOrder(objectOrder{class: class, at: at, seq: d.Seq}) {
 			n = l.made(d, k)
 		}
 	case classImplicit:
@@ -332,8 +334,12 @@ func (l *loader) entry(i int) (n *Node, p opaquePart, stub bool) {
 			rd.Fail("object parent", ErrCorrupt)
 			return nil, p, stub
 		}
-		parent := l.nodes[i-int(back)]
-		if parent != nil && parent.state == alive && rd.err == nil && l.nameOK(key) {
+		at := i - int(back)
+		if rd.err != nil || !l.inOrder(objectOrder{class: class, at: uint64(at), key: key, kind: k.name}) {
+			return nil, p, stub
+		}
+		parent := l.nodes[at]
+		if parent != nil && parent.state == alive && l.nameOK(key) {
 			var err error
 			if n, err = parent.implicit(key, k); err != nil {
 				rd.Fail("object parent", err)
@@ -390,14 +396,35 @@ func (l *loader) key() string {
 	return k
 }
 
-func (l *loader) dot() LocalDot {
+// dot reads the dot of a made object, and returns the number of its replica in the state too.
+func (l *loader) dot() (d LocalDot, at uint64) {
 	rd := &l.h.rd
 	i, seq := rd.Uvarint("object dot"), rd.Uvarint("object dot")
 	if i >= uint64(len(l.reps)) || seq >= l.h.ends[i] {
 		rd.Fail("object dot", ErrCorrupt)
-		return LocalDot{}
+		return LocalDot{}, 0
 	}
-	return LocalDot{l.reps[i], seq}
+	return LocalDot{l.reps[i], seq}, i
+}
+
+// objectOrder is the place of an object among those of a state: roots by name and kind, made objects by replica and seq,
+// implicit ones by the place of the parent, key and kind.
+type objectOrder struct {
+	class     nodeClass
+	at, seq   uint64 // at: number of the replica, or of the parent
+	key, kind string
+}
+
+// inOrder fails unless an object comes after all before it: none stands there twice.
+func (l *loader) inOrder(o objectOrder) bool {
+	w := &l.last
+	if len(l.nodes) > 0 && cmp.Or(cmp.Compare(w.class, o.class), cmp.Compare(w.at, o.at), cmp.Compare(w.seq, o.seq),
+		strings.Compare(w.key, o.key), strings.Compare(w.kind, o.kind)) >= 0 {
+		l.h.rd.Fail("order of objects", ErrCorrupt)
+		return false
+	}
+	*w = o
+	return true
 }
 
 // made finds a made object; one that is not here and not known to have been is made now and must find its container

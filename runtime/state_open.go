@@ -56,7 +56,9 @@ func openState(data []byte, lim *Limits) (*stateHeader, error) {
 		rd.Fail("flags", ErrVersion)
 	}
 	if flags&stateDocument != 0 {
-		copy(h.document[:], rd.Take("document", 16))
+		if copy(h.document[:], rd.Take("document", 16)); h.document == uuid.Nil {
+			rd.Fail("document", ErrCorrupt)
+		}
 	}
 	var canonical []byte
 	if flags&stateZstd != 0 {
