@@ -69,6 +69,31 @@ func TestTruncation(t *testing.T) {
 	}
 }
 
+// TestFlippedBits: a clock has no checksum; with any bit flipped it is refused, or is another sound one with these bytes.
+func TestFlippedBits(t *testing.T) {
+	data := golden(t, "testdata/clock.golden")
+	for i := range data {
+		for bit := range 8 {
+			bad := bytes.Clone(data)
+			bad[i] ^= 1 << bit
+			clock, n, err := vclock.DecodeClock(bad, 0)
+			var decode *vclock.DecodeError
+			switch {
+			case err != nil:
+				if !errors.As(err, &decode) || !errors.Is(err, vclock.ErrCorrupt) && !errors.Is(err, vclock.ErrLimit) {
+					t.Errorf("byte %d, bit %d: %v", i, bit, err)
+				}
+			case clock.Validate() != nil:
+				t.Errorf("byte %d, bit %d: %v", i, bit, clock)
+			default:
+				if again, err := clock.MarshalBinary(); err != nil || !bytes.Equal(again, bad[:n]) {
+					t.Errorf("byte %d, bit %d: %x becomes %x, %v", i, bit, bad[:n], again, err)
+				}
+			}
+		}
+	}
+}
+
 // form returns the parts of a binary form in one piece: numbers as uvarints, the rest as it is.
 func form(parts ...any) []byte {
 	var data []byte

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -144,6 +145,52 @@ func TestReadLimits(t *testing.T) {
 		limits := trace.Limits{Work: int64(9 + extra)} // 2 writers x (3 transactions + 2 parents)
 		if _, err := trace.Read(strings.NewReader(concurrent), limits); !errors.Is(err, want) {
 			t.Errorf("work %d: %v, want %v", limits.Work, err, want)
+		}
+	}
+}
+
+// TestReadDamage: a trace that is cut short anywhere, or has a bit flipped, is refused with its place, or is another sound one.
+func TestReadDamage(t *testing.T) {
+	for _, text := range []string{strings.TrimSpace(sequential), strings.TrimSpace(concurrent)} {
+		for _, whole := range [][]byte{[]byte(text), zip(t, text)} {
+			read := func(data []byte) error {
+				got, err := trace.Read(bytes.NewReader(data), trace.Limits{Bytes: 1 << 16})
+				var e *trace.Error
+				if err != nil && (got != nil || !errors.As(err, &e) || !errors.Is(err, trace.ErrCorrupt) && !errors.Is(err, trace.ErrLimit)) {
+					t.Errorf("%q: %v", data, err)
+				} else if err == nil && got.Validate() != nil {
+					t.Errorf("%q: read, and not sound", data)
+				}
+				return err
+			}
+			for n := range whole {
+				if read(whole[:n]) == nil {
+					t.Errorf("the first %d bytes of %q are a trace", n, whole)
+				}
+				for bit := range 8 {
+					bad := bytes.Clone(whole)
+					bad[n] ^= 1 << bit
+					_ = read(bad)
+				}
+			}
+		}
+	}
+}
+
+// TestReadAllocatesLittle: what a trace says of itself is not believed before it is there.
+func TestReadAllocatesLittle(t *testing.T) {
+	for name, text := range map[string]string{
+		"agents":  `{"kind":"concurrent","numAgents":2147483647,"endContent":"","txns":[]}`,
+		"parents": `{"kind":"concurrent","numAgents":2147483647,"endContent":"","txns":[{"parents":[2147483646],"agent":2147483646,"patches":[]}]}`,
+		"deletes": `{"endContent":"","txns":[{"patches":[[0,2147483647,""]]}]}`,
+		"nested":  strings.Repeat("[", 1<<16),
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := trace.Read(strings.NewReader(text), trace.Limits{})
+		runtime.ReadMemStats(&after)
+		if n := after.TotalAlloc - before.TotalAlloc; n > 64*uint64(len(text))+128<<10 {
+			t.Errorf("%s: %d bytes allocated for %d, %v", name, n, len(text), err)
 		}
 	}
 }
