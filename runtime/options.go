@@ -19,7 +19,8 @@ import (
 const MaxDepth = 512
 
 // Limits bound what one document accepts. They hold for own edits, at commit, and for updates from outside, before
-// anything is allocated for them; a server uses the same names and defaults. Zero means the default.
+// anything is allocated for them; a server uses the same names and defaults. Zero means the default; the range of each is 1 to
+// 2^31-1, anything else is ErrInvalidOptions.
 type Limits struct {
 	MessageBytes  int // one message, bytes; default 1 MiB
 	MessageDots   int // dots of one transaction; default 1,048,576
@@ -125,6 +126,9 @@ func (o *Options) fill() error {
 	}
 	if o.History.Messages < 0 || o.History.Bytes < 0 {
 		return fmt.Errorf("%w: History bounds are negative; use Off", ErrInvalidOptions)
+	}
+	if o.Deletions < -1 {
+		return fmt.Errorf("%w: Deletions is %d; use -1 for none", ErrInvalidOptions, o.Deletions)
 	}
 	if o.Deletions == 0 {
 		o.Deletions = 512

@@ -313,6 +313,7 @@ func TestOptionErrors(t *testing.T) {
 	for name, o := range map[string]runtime.Options{
 		"negative limit":   {Limits: runtime.Limits{NameBytes: -1}},
 		"negative history": {History: runtime.History{Messages: -1}},
+		"fewer deletions":  {Deletions: -2},
 		"reserved replica": {Replica: runtime.GenesisReplica},
 		"kind twice":       {Kinds: []runtime.Kind{bag.Kind(bag.Options{}), bag.Kind(bag.Options{})}},
 		"kind without New": {Kinds: []runtime.Kind{{Name: "x"}}},
