@@ -294,3 +294,32 @@ func TestR23EditOfWhatTheTransactionMade(t *testing.T) {
 	e.take(d.save())
 	same(t, a, e)
 }
+
+// A kind whose New panics leaves no lock held: the update is refused, and taken once New works.
+func TestFaultInNew(t *testing.T) {
+	a := open(t, 1)
+	a.add("x")
+	for _, u := range [][]byte{a.sent[0], mustBundle(t, a.sent), a.save(), a.since(nil)} {
+		bad, kind := true, bag.Kind(bag.Options{})
+		make := kind.New
+		kind.New = func(n *runtime.Node) runtime.Object {
+			if bad {
+				panic("fault in New")
+			}
+			return make(n)
+		}
+		b, err := runtime.New(&runtime.Options{Kinds: []runtime.Kind{kind}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		was := b.Canonical()
+		var fault *runtime.PanicError
+		if _, err := b.Receive(u); !errors.As(err, &fault) || !errors.Is(err, runtime.ErrInternal) || !bytes.Equal(b.Canonical(), was) {
+			t.Errorf("a fault in New: %v", err)
+		}
+		bad = false
+		if _, err := b.Receive(u); err != nil || b.Digest() != a.Digest() || b.Check() != nil {
+			t.Errorf("afterwards: %v, %v", err, b.Check())
+		}
+	}
+}

@@ -488,9 +488,7 @@ func (r *Runtime) applyOps(m *message, reps []Rep, ends []uint64) error {
 	r.dec.nodes = nodes
 	seq := m.start
 	for f := range m.frames {
-		r.table.Lock()
-		n, err := r.resolve(m, f.object, nodes, reps)
-		r.table.Unlock()
+		n, err := r.resolveOne(m, f.object, nodes, reps)
 		switch {
 		case err != nil:
 			r.noteProblem(Problem{Dot: r.Dot(LocalDot{reps[0], seq}), Err: err})
@@ -548,6 +546,13 @@ func (r *Runtime) applyOp(m *message, f *opFrame, n *Node, seq uint64, reps []Re
 		return err
 	}
 	return nil
+}
+
+// resolveOne is resolve under the table's lock, which it gives back even if a kind's New panics.
+func (r *Runtime) resolveOne(m *message, i int, nodes []*Node, reps []Rep) (*Node, error) {
+	r.table.Lock()
+	defer r.table.Unlock()
+	return r.resolve(m, i, nodes, reps)
 }
 
 // resolve finds an object of a message, nil for one that was made by a dot and is not there: it was deleted, or never

@@ -233,9 +233,7 @@ func (l *loader) objects() error {
 	l.nodes = make([]*Node, 0, count)
 	var sections []stateSection
 	for i := 0; i < count && rd.err == nil; i++ {
-		r.table.Lock()
 		n, p, stub := l.entry(i)
-		r.table.Unlock()
 		l.nodes = append(l.nodes, n)
 		if !stub && n != nil {
 			sections = append(doubled(sections), stateSection{n, p.reps, p.section})
@@ -311,6 +309,8 @@ func (l *loader) readKinds() error {
 func (l *loader) entry(i int) (n *Node, p opaquePart, stub bool) {
 	rd := &l.h.rd
 	r := l.rt
+	r.table.Lock()
+	defer r.table.Unlock() // a kind's New may panic
 	tag := rd.Uvarint("object")
 	class, stub := nodeClass(tag&3), tag&4 != 0
 	if tag>>3 >= uint64(len(l.kinds)) {
