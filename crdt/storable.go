@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/big"
 	"reflect"
-	"time"
 
 	"github.com/fxamacker/cbor/v2"
 
@@ -27,7 +26,7 @@ func newRoot[H any](rt *runtime.Runtime, name, kind string) (*runtime.Node, erro
 var (
 	marshalers = []reflect.Type{reflect.TypeFor[cbor.Marshaler](), reflect.TypeFor[encoding.BinaryMarshaler]()}
 	// codedWhole are types whose fields are not what is encoded.
-	codedWhole = []reflect.Type{reflect.TypeFor[time.Time](), reflect.TypeFor[big.Int](), reflect.TypeFor[cbor.Tag]()}
+	codedWhole = []reflect.Type{reflect.TypeFor[big.Int](), reflect.TypeFor[cbor.Tag]()}
 )
 
 // unstorable says why values of type t cannot be stored and read again, "" if they can: some may be refused still, since

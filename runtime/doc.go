@@ -26,7 +26,7 @@
 // # Where things are
 //
 // transact.go, tx.go: transactions; commit_local.go: turning one into a message; message.go, bundle.go: their bytes;
-// receive.go, waiting.go: causal delivery; state_save.go, state_open.go, state_load.go, state_local.go: states and deltas;
+// receive.go, resolve.go, waiting.go: causal delivery; state_save.go, state_open.go, state_load.go, state_local.go: states and deltas;
 // deletions.go: what deltas say of deletions; history.go; events.go, commit.go; node.go: objects and their identity;
 // object.go, state_writer.go, state_reader.go: the contract; opaque.go: kinds that are not known; check.go.
 package runtime

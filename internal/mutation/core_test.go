@@ -291,8 +291,8 @@ var core = []mutant{
 	},
 	{
 		name: "objects-resolved-at-once", file: "runtime/receive.go",
-		find:     "n, err := r.resolve(m, f.object, nodes, reps)",
-		put:      "for j := range m.objects {\n\t\t\tif seq == m.start {\n\t\t\t\t_, _ = r.resolve(m, j, nodes, reps)\n\t\t\t}\n\t\t}\n\t\tn, err := nodes[f.object], error(nil)",
+		find:     "n, err := r.resolveOne(m, f.object, nodes, reps)",
+		put:      "for j := range m.objects {\n\t\t\tif seq == m.start {\n\t\t\t\t_, _ = r.resolveOne(m, j, nodes, reps)\n\t\t\t}\n\t\t}\n\t\tn, err := nodes[f.object], error(nil)",
 		breaks:   "an operation does not find the child that an earlier one of its transaction made",
 		scenario: "R23", pkg: "runtime", test: "TestR23EditOfWhatTheTransactionMade",
 	},
