@@ -290,6 +290,20 @@ var core = []mutant{
 		scenario: "R21", pkg: "runtime", test: "TestR21TwoKindsUnderOneName",
 	},
 	{
+		name: "objects-in-any-order", file: "runtime/state_load.go",
+		find:   "strings.Compare(w.key, o.key), strings.Compare(w.kind, o.kind)) >= 0 {",
+		put:    "strings.Compare(w.key, o.key), strings.Compare(w.kind, o.kind)) > 1 {",
+		breaks: "a state that lists an object twice is loaded",
+		pkg:    "runtime", test: "TestBadInput",
+	},
+	{
+		name: "dead-content-stays", file: "internal/sequence/content.go",
+		find:   "if d := s.dead(); d > compactFloor &&",
+		put:    "if d := s.dead(); d > 1<<30 &&",
+		breaks: "a text keeps the content of everything that was ever deleted",
+		pkg:    "internal/sequence", test: "TestDeadContentGoes",
+	},
+	{
 		name: "objects-resolved-at-once", file: "runtime/receive.go",
 		find:     "n, err := r.resolveOne(m, f.object, nodes, reps)",
 		put:      "for j := range m.objects {\n\t\t\tif seq == m.start {\n\t\t\t\t_, _ = r.resolveOne(m, j, nodes, reps)\n\t\t\t}\n\t\t}\n\t\tn, err := nodes[f.object], error(nil)",
