@@ -48,7 +48,7 @@ side reaches both, and each side's clients see who is there on the other. The to
 "server" there. A link that is lost is made again.
 
 Signals: INT and TERM shut down: clients are told, all that was taken is written; a second one does not wait for clients.
-HUP reads tokens and certificates anew: who vanished from the file is cut off.
+HUP reads tokens and certificates anew: who vanished from the file is cut off. Links to other servers are made anew.
 
 Exit codes: 0 shut down in good order; 1 the address, the data directory or a file could not be used, or not everything
 could be written at the end; 2 wrong usage. docs/operating.md tells more.`,

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/seed1312cc15/weft/providers"
 	"github.com/seed1312cc15/weft/providers/ws"
@@ -43,17 +44,37 @@ func (l *peerFlag) add(s string) error {
 	return nil
 }
 
-// startPeers links this server to others, each as long as it runs. What goes wrong with a link stands in the log.
+// links are the calls of Peer that run.
+type links struct {
+	end     context.CancelFunc
+	running sync.WaitGroup
+}
+
+// relink ends the links and makes them anew with the token that the file holds now.
+func (s *service) relink(ctx context.Context) {
+	token, err := readToken(s.peerTokenFile)
+	if err != nil {
+		s.log.Error("weft: the token for other servers and the links stay as they were", "error", err)
+		return
+	}
+	s.token = token
+	s.links.end()
+	s.links.running.Wait()
+	s.startPeers(ctx)
+	s.log.Info("weft: links to other servers made anew", "file", s.peerTokenFile)
+}
+
+// startPeers links this server to others until ctx ends or relink is called. What goes wrong with a link stands in the log.
 func (s *service) startPeers(ctx context.Context) {
+	ctx, s.links.end = context.WithCancel(ctx)
 	for _, p := range s.peers {
 		if s.token != nil && strings.HasPrefix(p.url, "ws:") && !loopback(p.host) && !loopbackHost(p.host) {
 			s.log.Warn("weft: the token for a server goes there in the clear: give its wss:// URL", "server", p.host)
 		}
-		s.tasks.Go(func() {
-			s.server.Peer(ctx, &ws.PeerOptions{
-				Dial:  func(ctx context.Context) (providers.Link, error) { return ws.Dial(ctx, p.url, nil) },
-				Token: s.token, Name: p.host[:min(len(p.host), providers.MaxPrincipal)], Documents: p.documents,
-			})
-		})
+		o := &ws.PeerOptions{
+			Dial:  func(ctx context.Context) (providers.Link, error) { return ws.Dial(ctx, p.url, nil) },
+			Token: s.token, Name: p.host[:min(len(p.host), providers.MaxPrincipal)], Documents: p.documents,
+		}
+		s.links.running.Go(func() { s.server.Peer(ctx, o) })
 	}
 }

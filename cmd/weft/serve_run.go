@@ -31,6 +31,7 @@ type service struct {
 	token  []byte    // what this server shows its peers
 	cert   atomic.Pointer[tls.Certificate]
 	server *ws.Server
+	links  links
 	https  []*http.Server
 	failed chan error // a listener
 	tasks  sync.WaitGroup
@@ -54,6 +55,7 @@ func serve(c *console, o *serveOptions) (err error) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	defer s.tasks.Wait()
+	defer s.links.running.Wait()
 	defer stop()
 	err = s.listenAll()
 	if err == nil {
@@ -61,7 +63,7 @@ func serve(c *console, o *serveOptions) (err error) {
 			s.tasks.Go(func() { s.backups(ctx) })
 		}
 		s.startPeers(ctx)
-		err = s.wait(signals)
+		err = s.wait(ctx, signals)
 	}
 	stop()
 	return errors.Join(err, s.shutdown(signals))
@@ -207,7 +209,7 @@ func (s *service) guarded(next http.Handler) http.Handler {
 }
 
 // wait returns when the server is to end: nil after a signal, else why.
-func (s *service) wait(signals <-chan os.Signal) error {
+func (s *service) wait(ctx context.Context, signals <-chan os.Signal) error {
 	for {
 		select {
 		case err := <-s.failed:
@@ -217,13 +219,14 @@ func (s *service) wait(signals <-chan os.Signal) error {
 				s.log.Info("weft: shutting down", "signal", sig.String())
 				return nil
 			}
-			s.reload()
+			s.reload(ctx)
 		}
 	}
 }
 
-// reload reads tokens and certificate anew. What cannot be read stays as it was.
-func (s *service) reload() {
+// reload reads tokens and certificate anew, and makes the links to other servers anew, those too that were refused for good. What
+// cannot be read stays as it was.
+func (s *service) reload(ctx context.Context) {
 	if s.tokens != nil {
 		if err := s.tokens.reload(s.server); err != nil {
 			s.log.Error("weft: the tokens stay as they were", "error", err)
@@ -231,13 +234,15 @@ func (s *service) reload() {
 			s.log.Info("weft: tokens read anew", "file", s.tokens.path)
 		}
 	}
-	if s.tlsCert == "" {
-		return
+	if s.tlsCert != "" {
+		if err := s.readCertificate(); err != nil {
+			s.log.Error("weft: the certificate stays as it was", "error", err)
+		} else {
+			s.log.Info("weft: certificate read anew", "file", s.tlsCert)
+		}
 	}
-	if err := s.readCertificate(); err != nil {
-		s.log.Error("weft: the certificate stays as it was", "error", err)
-	} else {
-		s.log.Info("weft: certificate read anew", "file", s.tlsCert)
+	if len(s.peers) > 0 {
+		s.relink(ctx)
 	}
 }
 

@@ -452,7 +452,15 @@ func TestServePeer(t *testing.T) {
 	if strings.Contains(stranger.log.String(), "in the clear") {
 		t.Error("on this machine nobody listens")
 	}
+	b.write("london", nil)
+	stranger.cmd.Process.Signal(syscall.SIGHUP)
+	stranger.logged("the token for other servers and the links stay as they were")
+	b.write("london", []byte("london-token-0001"))
+	stranger.cmd.Process.Signal(syscall.SIGHUP)
+	stranger.logged("linked to a server")
+	comes(`"z": 3`, stranger.url, "notes", "print")
 	stranger.stop()
+	b.write("london", []byte("paris-token-00001"))
 	clear := b.serve("--memory", "--peer", "ws://weft.invalid notes", "--peer-token-file", "london")
 	clear.logged("the token for a server goes there in the clear")
 	if strings.Contains(clear.log.String(), "paris-token") {

@@ -5,11 +5,13 @@ package ws_test
 import (
 	"bufio"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -160,11 +162,15 @@ func (r *rawClient) await(types ...providers.FrameType) []any {
 	}
 }
 
-// closed reads until the end, and returns the close code of the server, 0 if it sent none.
+// closed reads until the server ends the connection, and returns its close code, 0 if it sent none.
 func (r *rawClient) closed() (code int) {
+	r.t.Helper()
 	for {
 		first, payload, err := r.next()
 		if err != nil {
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				r.t.Error("the server does not end the connection")
+			}
 			return code
 		}
 		if first&0xf == opClose && len(payload) >= 2 && code == 0 {
