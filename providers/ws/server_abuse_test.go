@@ -182,19 +182,22 @@ func TestScenario16Flood(t *testing.T) {
 		o.Authenticate = func(ctx context.Context, r *http.Request, token []byte) (ws.Principal, error) {
 			if string(token) == "slow" {
 				asked <- struct{}{}
-				<-ctx.Done() // whose deadline is absolute
+				if at, ok := ctx.Deadline(); !ok || time.Until(at) > time.Second {
+					t.Errorf("Authenticate has until %v", at)
+				}
+				<-ctx.Done()
 				return ws.Principal{}, ctx.Err()
 			}
 			return byToken(ctx, r, token)
 		}
 	})
 	const n = 60
-	var codes [4]atomic.Int64
+	var codes [5]atomic.Int64
 	var wg sync.WaitGroup
 	for i := range n {
 		r := dialRaw(t, url)
 		wg.Go(func() {
-			switch i % 4 {
+			switch i % 5 {
 			case 0: // 1 MiB instead of a hello
 				r.message(make([]byte, 1<<20))
 			case 1: // documents before the hello
@@ -214,15 +217,17 @@ func TestScenario16Flood(t *testing.T) {
 					}
 					time.Sleep(20 * time.Millisecond)
 				}
+			case 4: // more than a hello may have, and the rest does not come
+				r.Write(append(append(head(final|opBinary, providers.MaxFrame), 0x84, 1, 0), make([]byte, providers.MaxHello)...))
 			}
 			if code := r.closed(); code != 0 {
-				codes[i%4].Store(int64(code))
+				codes[i%5].Store(int64(code))
 			}
 		})
 	}
 	honest(t, url)
 	wg.Wait()
-	for i, want := range []providers.Code{providers.CodeTooBig, providers.CodeMalformed, providers.CodeMalformed, providers.CodeTimeout} {
+	for i, want := range []providers.Code{providers.CodeTooBig, providers.CodeMalformed, providers.CodeMalformed, providers.CodeTimeout, providers.CodeTooBig} {
 		if got := codes[i].Load(); got != int64(closeCode(want)) && (i != 0 || got != int64(closeCode(providers.CodeMalformed))) {
 			t.Errorf("flood %d: %d", i, got)
 		}
