@@ -71,11 +71,11 @@ func splitBundle(data []byte, lim *Limits) ([][]byte, error) {
 // receiveBundle applies the messages of a bundle one by one. The whole bundle is decoded first.
 func (r *Runtime) receiveBundle(data []byte, origin any) (Result, error) {
 	var res Result
-	content, packed, n, err := openBundle(data, &r.limits)
+	content, packed, n, err := openBundle(data, r.bounds())
 	if err != nil {
 		return res, err
 	}
-	b := bundleReader{lim: &r.limits}
+	b := bundleReader{lim: r.bounds()}
 	if err := b.test(packed, len(content)-4-len(packed), n); err != nil {
 		return res, err
 	}

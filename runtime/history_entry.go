@@ -140,7 +140,7 @@ func (h *history) readFull(r *Runtime, b *historyBlock, entry []byte, start uint
 	ahead := rd.Uvarint("place")
 	if ahead == 0 {
 		m.data = slices.Clone(rd.Rest())
-		if err := m.parse(m.data, &anyMessage); err != nil {
+		if err := m.parse(m.data, &anySize); err != nil {
 			panic(err) // it was parsed before it was kept
 		}
 		return m

@@ -29,9 +29,9 @@ func (m *message) parseOwn(data []byte) {
 	m.data, m.reps = data, m.reps[:0]
 	rd := Reader{buf: content, off: 2, format: "message"}
 	m.flags = content[1]
-	m.parseHeader(&rd, &anyMessage)
+	m.parseHeader(&rd, &anySize)
 	at := rd.off
-	m.parseObjects(&rd, &anyMessage)
+	m.parseObjects(&rd, &anySize)
 	m.objBytes, m.opBytes, m.opsAt = content[at:rd.off], content[rd.off:], rd.off
 	if rd.err != nil {
 		panic(rd.err)

@@ -36,12 +36,11 @@ type Packer struct {
 // expected is what the next message of a sender most likely starts with.
 type expected struct{ start, lamport uint64 }
 
-// anyMessage are the limits for messages of this process: they were checked when they came to be.
-var anyMessage = func() Limits {
-	l := DefaultLimits()
-	l.MessageBytes, l.MessageDots, l.MessageOps, l.Replicas = 1<<31-1, 1<<31-1, 1<<31-1, 1<<31-1
-	return l
-}()
+// anySize are the limits for what was taken before: it was checked when it came to be.
+var anySize = Limits{
+	MessageBytes: 1<<31 - 1, MessageDots: 1<<31 - 1, MessageOps: 1<<31 - 1, StateBytes: 1<<31 - 1, DecodedBytes: 1<<31 - 1, Places: 1<<31 - 1,
+	BundleBytes: 1<<31 - 1, Replicas: 1<<31 - 1, NameBytes: 1<<31 - 1,
+}
 
 // How the dependencies of a packed message are given. These numbers are part of format version 1.
 const (
@@ -63,7 +62,7 @@ func (p *Packer) StartAt(place uint64) { p.log.first = place }
 // as before.
 func (p *Packer) Append(dst, message []byte) ([]byte, error) {
 	m := &p.msg
-	if err := m.parse(message, &anyMessage); err != nil {
+	if err := m.parse(message, &anySize); err != nil {
 		return dst, err
 	}
 	if p.ids == nil {

@@ -52,6 +52,8 @@ func (d *decoder) message() *message {
 // Give it everything that the store has before the first Transact: a snapshot, then what was logged after it, in any
 // order. If own messages still wait for others then, or others' for own ones, the store has lost something: Transact takes
 // a new ID. Two different transactions under one own dot are equivocation as ever, and cost the ID.
+//
+// Limits do not hold for what is restored, those of what waits apart: it was taken once, under limits that may have been greater.
 func Restore() TxOption { return func(o *callOptions) { o.restore = true } }
 
 // FirstHop says that whoever brings the update answers for it, and not the sender that it names: a transaction under a
@@ -123,6 +125,14 @@ func (r *Runtime) receive(data []byte, origin any) (res Result, own bool, err er
 	return res, false, err
 }
 
+// bounds returns the limits for the update at hand.
+func (r *Runtime) bounds() *Limits {
+	if r.restoring {
+		return &anySize
+	}
+	return &r.limits
+}
+
 // letGo forgets what the decoders hold of an update: a short one may be a part of something long.
 func (r *Runtime) letGo() {
 	r.tx.op.buf = nil
@@ -137,7 +147,7 @@ func (r *Runtime) letGo() {
 // receiveMessage applies one message and whatever waited for it, or lets it wait.
 func (r *Runtime) receiveMessage(data []byte, origin any, res *Result) error {
 	m := r.dec.message()
-	if err := m.parse(data, &r.limits); err != nil {
+	if err := m.parse(data, r.bounds()); err != nil {
 		return err
 	}
 	return r.receiveParsed(m, origin, res)
@@ -233,8 +243,8 @@ func (r *Runtime) integrate(m *message, origin any, woken *waitingMessage) (outc
 		return messageWaits, lacks, nil
 	}
 	if rep == noRep {
-		if n := r.writers; n >= r.limits.Replicas {
-			return messageRefused, none, &LimitError{"Replicas", uint64(n) + 1, uint64(r.limits.Replicas)}
+		if n, most := r.writers, r.bounds().Replicas; n >= most {
+			return messageRefused, none, &LimitError{"Replicas", uint64(n) + 1, uint64(most)}
 		}
 		rep = r.rep(m.sender)
 		m.reps[0] = rep
@@ -335,7 +345,7 @@ func (r *Runtime) wake(id uuid.UUID, res *Result) {
 		ready = ready[:len(ready)-1]
 		r.waiting.looks++
 		var m message // r.dec.msg may be in use by the caller
-		if err := m.parse(w.data, &r.limits); err != nil {
+		if err := m.parse(w.data, &anySize); err != nil {
 			r.waiting.forget(w)
 			r.report(Problem{Dot: w.first, Err: err})
 			continue

@@ -15,7 +15,7 @@ import (
 
 // receiveState merges a state or delta: all of it, or on error nothing.
 func (r *Runtime) receiveState(data []byte, origin any) (Result, error) {
-	h, err := openState(data, &r.limits)
+	h, err := openState(data, r.bounds())
 	if err != nil {
 		return Result{}, err
 	}
@@ -25,8 +25,8 @@ func (r *Runtime) receiveState(data []byte, origin any) (Result, error) {
 	if err := r.checkBase(h); err != nil {
 		return Result{}, err
 	}
-	if n := r.writersWith(h); n > r.limits.Replicas {
-		return Result{}, &LimitError{"Replicas", uint64(n), uint64(r.limits.Replicas)}
+	if n, most := r.writersWith(h), r.bounds().Replicas; n > most {
+		return Result{}, &LimitError{"Replicas", uint64(n), uint64(most)}
 	}
 	l := r.newLoader(h)
 	var res Result
@@ -375,7 +375,7 @@ func (l *loader) entry(i int) (n *Node, p opaquePart, stub bool) {
 }
 
 func (l *loader) nameOK(name string) bool {
-	if most := l.rt.limits.NameBytes; len(name) > most {
+	if most := l.rt.bounds().NameBytes; len(name) > most {
 		l.h.rd.Fail("object name", &LimitError{"NameBytes", uint64(len(name)), uint64(most)})
 	}
 	return l.h.rd.err == nil
@@ -513,7 +513,7 @@ func (r *Runtime) mergeSection(n *Node, p opaquePart, ours []uint64) error {
 }
 
 // overspent reports whether the state that is being merged lists too many places, which is the fault of all of it.
-func (r *Runtime) overspent() bool { return r.places > uint64(r.limits.Places) }
+func (r *Runtime) overspent() bool { return r.places > uint64(r.bounds().Places) }
 
 // unlisted merges the initial state into every object here that the state does not list: what it had is deleted there,
 // unless they never knew it.

@@ -97,8 +97,9 @@ func (r *StateReader) Base(rep Rep) uint64 {
 // Merge must return it, and the whole state is refused.
 func (r *StateReader) Spend(n int) error {
 	rt := r.node.rt
-	if rt.places += uint64(n); rt.places > uint64(rt.limits.Places) {
-		return &LimitError{"Places", rt.places, uint64(rt.limits.Places)}
+	rt.places += uint64(n)
+	if most := uint64(rt.bounds().Places); rt.places > most {
+		return &LimitError{"Places", rt.places, most}
 	}
 	return nil
 }

@@ -182,7 +182,7 @@ func (r *Runtime) Missing() []vclock.Span {
 	here := make(map[uuid.UUID][]vclock.Span)
 	var m message
 	for _, w := range r.waiting.sorted() {
-		if m.parse(w.data, &r.limits) != nil {
+		if m.parse(w.data, &anySize) != nil {
 			continue
 		}
 		need[m.sender] = max(need[m.sender], m.start)

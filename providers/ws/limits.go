@@ -184,7 +184,7 @@ func (l *Limits) document(r runtime.Limits) runtime.Limits {
 		}
 	}
 	set(&r.MessageBytes, l.UpdateBytes)
-	set(&r.Replicas, l.DocumentReplicas)
+	set(&r.Replicas, max(l.DocumentReplicas, runtime.DefaultLimits().Replicas)) // room.quota sees to it: who has the document names all who wrote it
 	set(&r.Waiting, l.Waiting)
 	set(&r.WaitingOrigin, l.WaitingOrigin)
 	set(&r.WaitingBytes, l.WaitingBytes)

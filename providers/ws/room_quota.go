@@ -30,12 +30,29 @@ func (r *room) quota(update []byte) error {
 			return &providers.RefusedError{Code: providers.CodeQuota, Reason: fmt.Sprintf("the document has reached its %d bytes; delete something", most)}
 		}
 	}
-	if r.size.replicas(r) >= l.DocumentReplicas {
-		if info, err := runtime.Inspect(update); err == nil && info.Kind == runtime.MessageUpdate && r.rt.Clock().Get(info.Sender) == 0 {
-			return &providers.RefusedError{Code: providers.CodeQuota, Reason: fmt.Sprintf("%d replicas have written; no others can", l.DocumentReplicas)}
-		}
+	known := r.size.replicas(r)
+	if kind, err := runtime.KindOf(update); err != nil || kind == runtime.MessageUpdate && known < l.DocumentReplicas {
+		return nil // what is no update the runtime refuses
+	}
+	if n := r.newcomers(update); n > 0 && known+n > l.DocumentReplicas {
+		return &providers.RefusedError{Code: providers.CodeQuota, Reason: fmt.Sprintf("at most %d replicas may write", l.DocumentReplicas)}
 	}
 	return nil
+}
+
+// newcomers returns how many replicas an update names that have not written the document.
+func (r *room) newcomers(update []byte) (n int) {
+	info, err := runtime.Inspect(update)
+	if err != nil {
+		return 0
+	}
+	clock := r.rt.Clock()
+	for id := range info.Clock {
+		if clock.Get(id) == 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // fits measures the document by its encoded state.

@@ -221,6 +221,17 @@ var limitTests = map[string]func(*testing.T){
 		}
 		a.insert("more")
 		equal(t, a, b)
+		delta, err := c.rt.SaveSince(a.rt.Clock())
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := dialRaw(t, url).hello("d")
+		r.await(providers.FrameHello)
+		r.open(1, "doc", uuid.New())
+		r.transfer(delta)
+		if f := r.await(providers.FrameRefuse); f[2] != uint64(providers.CodeQuota) {
+			t.Errorf("a delta: %v", f)
+		}
 	},
 	"Waiting":       func(t *testing.T) { gaps(t, ws.Limits{Waiting: 10}) },
 	"WaitingOrigin": func(t *testing.T) { gaps(t, ws.Limits{WaitingOrigin: 10}) },
@@ -492,6 +503,33 @@ func watch(t testing.TB, url string, to chan<- providers.Presence) *peer {
 	}
 	e.OnPresence(func(p providers.Presence) { to <- p })
 	return join(t, url, peerOptions{token: "watcher", rt: rt, options: providers.Options{Ephemeral: e}}).synced()
+}
+
+// TestLoweredLimits serves a document that has outgrown limits which were greater before: it can be read.
+func TestLoweredLimits(t *testing.T) {
+	store := mem.NewStore()
+	before, url := serve(t, func(o *ws.ServerOptions) { o.Store = store })
+	a, b := join(t, url, peerOptions{token: "a"}).synced(), join(t, url, peerOptions{token: "b"}).synced()
+	a.insert("a")
+	b.insert(random(3000))
+	equal(t, a, b)
+	b.saved()
+	want, both := b.String(), a.rt
+	a.leave()
+	before.Close()
+	_, url = serve(t, func(o *ws.ServerOptions) {
+		o.Store, o.Limits = store, ws.Limits{DocumentReplicas: 1, UpdateBytes: 1000, DocumentBytes: 1000, TransferBytes: 2000}
+	})
+	a = join(t, url, peerOptions{token: "a", rt: both}).synced()
+	c := join(t, url, peerOptions{token: "c"}).synced()
+	if c.String() != want {
+		t.Errorf("%d characters, want %d", len(c.String()), len(want))
+	}
+	a.leave()
+	c.insert("c")
+	if code := c.refused(); code != providers.CodeQuota {
+		t.Error(code)
+	}
 }
 
 func TestLimitsAreValidated(t *testing.T) {
