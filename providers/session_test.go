@@ -220,6 +220,13 @@ func TestFullQueueBecomesADelta(t *testing.T) {
 	if w.frames[0] > 10 {
 		t.Errorf("%d frames", w.frames[0])
 	}
+
+	a, b, w = pair(t, &providers.Options{QueueBytes: 10}, nil)
+	w.open(t, 0, "doc")
+	w.run(t)
+	a.insert(t, 0, "more than the whole queue may hold")
+	w.run(t)
+	equal(t, a, b)
 }
 
 func TestLargeMessageTravelsInChunks(t *testing.T) {

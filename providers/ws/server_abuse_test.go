@@ -197,7 +197,7 @@ func TestScenario16Flood(t *testing.T) {
 	for i := range n {
 		r := dialRaw(t, url)
 		wg.Go(func() {
-			switch i % 5 {
+			switch i % 6 {
 			case 0: // 1 MiB instead of a hello
 				r.message(make([]byte, 1<<20))
 			case 1: // documents before the hello
@@ -219,9 +219,12 @@ func TestScenario16Flood(t *testing.T) {
 				}
 			case 4: // more than a hello may have, and the rest does not come
 				r.Write(append(append(head(final|opBinary, providers.MaxFrame), 0x84, 1, 0), make([]byte, providers.MaxHello)...))
+			case 5: // nonsense, and nothing after the server's goodbye
+				r.message([]byte{0})
+				return
 			}
 			if code := r.closed(); code != 0 {
-				codes[i%5].Store(int64(code))
+				codes[i%6].Store(int64(code))
 			}
 		})
 	}

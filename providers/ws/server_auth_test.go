@@ -130,6 +130,33 @@ func TestS15RevokedWhileAdmitted(t *testing.T) {
 	}
 }
 
+// TestS15WithdrawnWhileOpened takes away access while a document is being opened.
+func TestS15WithdrawnWhileOpened(t *testing.T) {
+	g := &grants{}
+	g.set("a", ws.AccessWriteRelay)
+	asked, answer := make(chan bool), make(chan bool)
+	s, url := serve(t, func(o *ws.ServerOptions) {
+		o.Authorize = func(ctx context.Context, p ws.Principal, document string) (ws.Access, error) {
+			access, err := g.authorize(ctx, p, document)
+			asked <- true
+			<-answer
+			return access, err
+		}
+	})
+	p := join(t, url, peerOptions{token: "a"})
+	<-asked
+	g.set("a", ws.AccessNone)
+	s.Recheck("a")
+	answer <- true
+	go func() { // it is asked again, once
+		<-asked
+		answer <- true
+	}()
+	if code := p.refused(); code != providers.CodeForbidden {
+		t.Error(code)
+	}
+}
+
 func TestScenario15Polling(t *testing.T) {
 	g := &grants{}
 	g.set("a", ws.AccessWriteRelay)
@@ -149,7 +176,10 @@ func TestScenario15Polling(t *testing.T) {
 
 func TestScenario15TokenExpires(t *testing.T) {
 	_, url := serve(t, func(o *ws.ServerOptions) {
-		o.Authenticate = func(context.Context, *http.Request, []byte) (ws.Principal, error) {
+		o.Authenticate = func(_ context.Context, _ *http.Request, token []byte) (ws.Principal, error) {
+			if string(token) == "over" {
+				return ws.Principal{ID: "a", Expires: time.Now()}, nil
+			}
 			return ws.Principal{ID: "a", Expires: time.Now().Add(200 * time.Millisecond)}, nil
 		}
 	})
@@ -158,6 +188,10 @@ func TestScenario15TokenExpires(t *testing.T) {
 	began := time.Now()
 	if code := r.closed(); code != closeCode(providers.CodeUnauthenticated) || time.Since(began) > time.Second {
 		t.Errorf("%d after %v", code, time.Since(began))
+	}
+	r = dialRaw(t, url).hello("over")
+	if f := r.await(providers.FrameHello, providers.FrameBye); f[2] != uint64(providers.CodeUnauthenticated) {
+		t.Errorf("a token that is over: %v", f)
 	}
 }
 

@@ -112,6 +112,7 @@ func TestScenario24Poison(t *testing.T) {
 	a.insert("good")
 	a.saved()
 	a.leave()
+	there := join(t, url, peerOptions{token: "c"}).synced()
 	bad := join(t, url, peerOptions{token: "b", document: "good doc"}).synced()
 	for range 3 {
 		rt, _ := newDocument(t)
@@ -129,8 +130,10 @@ func TestScenario24Poison(t *testing.T) {
 		p.leave()
 	}
 	eventually(t, "the document is in quarantine", func() bool { return len(s.Quarantined()) == 1 })
-	if code := join(t, url, peerOptions{token: "a"}).refused(); code != providers.CodeUnavailable {
-		t.Error(code)
+	for _, p := range []*peer{there, join(t, url, peerOptions{token: "a"})} {
+		if code := p.refused(); code != providers.CodeUnavailable {
+			t.Error(code)
+		}
 	}
 	bad.insert("others live")
 	bad.saved()
