@@ -443,7 +443,9 @@ func random(n int) string {
 }
 
 func testQuota(t *testing.T) {
-	_, url := serve(t, func(o *ws.ServerOptions) { o.Limits.DocumentBytes, o.Runtime.Kinds = 4000, crdt.Kinds() })
+	_, url := serve(t, func(o *ws.ServerOptions) {
+		o.Limits.DocumentBytes, o.Limits.UpdatesPerSecond, o.Runtime.Kinds = 4000, 1000, crdt.Kinds()
+	})
 	p := join(t, url, peerOptions{token: "a"}).synced()
 	p.insert(random(3000))
 	p.saved()
@@ -458,11 +460,15 @@ func testQuota(t *testing.T) {
 	if n := len(q.String()); n != 3000 {
 		t.Fatalf("%d characters", n)
 	}
-	for range 40 {
-		q.insert(random(400)) // up to the quota
-	}
-	if code := q.refused(); code != providers.CodeQuota && code != providers.CodeRate {
-		t.Fatal(code)
+	for _, n := range []int{400, 100, 20, 1} { // up to a tenth more than the quota, until not even a deletion fits
+		for range 100 {
+			q.insert(random(n))
+		}
+		if code := q.refused(); code != providers.CodeQuota && code != providers.CodeRate {
+			t.Fatal(code)
+		}
+		q.leave()
+		q = join(t, url, peerOptions{token: "b"}).synced()
 	}
 	q.leave()
 	d := join(t, url, peerOptions{token: "c"}).synced()
