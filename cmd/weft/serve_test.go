@@ -398,6 +398,10 @@ func TestServeTLS(t *testing.T) {
 	if !strings.HasPrefix(s.url, "wss://") || serial() != 1 {
 		t.Error(s.url)
 	}
+	if c, err := tls.Dial("tcp", s.addr(), &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}); err == nil {
+		c.Close()
+		t.Error("TLS 1.1 is spoken")
+	}
 	b.certificate(2)
 	s.cmd.Process.Signal(syscall.SIGHUP)
 	s.logged("certificate read anew")
