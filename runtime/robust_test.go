@@ -412,9 +412,11 @@ func TestAllocationIsBounded(t *testing.T) {
 	}
 	// Declared counts alone, at every place of every kind.
 	updates, receiver := everyKind(t)
+	counts := [][]byte{{0xff, 0xff, 0xff, 0xff, 0x7f}, {0xff, 0xff, 0xff, 0x1f}} // 2^35, and 2^26: a length may be that
 	for name, u := range updates {
-		for i := range u {
-			bad := append(bytes.Clone(u[:i]), 0xff, 0xff, 0xff, 0xff, 0x7f)
+		for n := range 2 * len(u) {
+			i := n / 2
+			bad := append(bytes.Clone(u[:i]), counts[n%2]...)
 			bad = append(bad, u[min(len(u), i+1):]...)
 			r := receiver()
 			var before, after goruntime.MemStats
