@@ -428,6 +428,13 @@ func gaps(t *testing.T, l ws.Limits) {
 	}
 	p.insert("honest")
 	p.saved()
+	r.frame(12, 1, pack(t, messages[0]))
+	r.frame(3, 0, 1)
+	r.await(providers.FramePong)
+	all := author.Clock().Get(author.Replica())
+	if n := join(t, url, peerOptions{token: "another"}).synced().rt.Clock().Get(author.Replica()); n == 0 || n > all/2 {
+		t.Errorf("%d dots of %d had waited", n, all)
+	}
 	a := join(t, url, peerOptions{token: "author", rt: author}).synced()
 	equal(t, a, p)
 	if s.Stats().Panics > 0 {
