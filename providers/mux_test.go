@@ -405,6 +405,25 @@ func TestEphemeral(t *testing.T) {
 	}
 }
 
+// TestPresenceStandsForMinutes: a peer may say that a value stands for ever.
+func TestPresenceStandsForMinutes(t *testing.T) {
+	b, now := newNode(t, 2, runtime.Options{}), time.Unix(1e9, 0)
+	e, err := providers.NewEphemeral(&providers.EphemeralOptions{Own: b.rt.Replica(), Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, id := unruly(t, b, &providers.Options{Ephemeral: e}), replicaID(3)
+	w.say(t, frame(t, 20, 1, [][]any{{id[:], 1, 1 << 40, []byte("for ever"), nil}}))
+	if len(e.Values()) != 1 {
+		t.Fatal(e.Values())
+	}
+	now = now.Add(5 * time.Minute)
+	e.Tick(now)
+	if len(e.Values()) != 0 {
+		t.Error(e.Values())
+	}
+}
+
 func TestPresenceOfOthersIsDropped(t *testing.T) {
 	a, b, w := pair(t, &providers.Options{}, &providers.Options{})
 	now := func() time.Time { return w.now }
