@@ -3,6 +3,7 @@ package providers_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -136,6 +137,45 @@ func TestKeeperRefusesDamage(t *testing.T) {
 	defer k.Close()
 	if c.String() != "text" {
 		t.Fatal(c)
+	}
+}
+
+// changedStore hands out something else than it holds.
+type changedStore struct {
+	providers.Store
+	change func(x *providers.Stored)
+}
+
+func (s *changedStore) Load(ctx context.Context, document string) (*providers.Stored, error) {
+	x, err := s.Store.Load(ctx, document)
+	if err == nil {
+		s.change(x)
+	}
+	return x, err
+}
+
+// TestKeeperRefusesAPart: a store that does not notice that something is wrong is no reason to go on with what can be read.
+func TestKeeperRefusesAPart(t *testing.T) {
+	store := mem.NewStore()
+	a := newNode(t, 1, runtime.Options{})
+	k := keep(t, a, store, nil)
+	for i := range 3 {
+		a.insert(t, 0, "x")
+		eventually(t, func() bool { return k.Durable(a.rt.Replica()) == uint64(i+1) })
+	}
+	k.Close()
+	for name, change := range map[string]func(x *providers.Stored){
+		"a record is cut short": func(x *providers.Stored) { x.Records[1].Data = x.Records[1].Data[:len(x.Records[1].Data)-1] },
+		"a record is empty":     func(x *providers.Stored) { x.Records[2].Data = nil },
+		"the first is missing":  func(x *providers.Stored) { x.Records = x.Records[1:] },
+		"one is missing":        func(x *providers.Stored) { x.Records = slices.Delete(x.Records, 1, 2) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newNode(t, 2, runtime.Options{})
+			if _, err := providers.Keep(t.Context(), b.rt, &changedStore{store, change}, "doc", nil); err == nil {
+				t.Errorf("loaded: %q", b)
+			}
+		})
 	}
 }
 
