@@ -361,6 +361,19 @@ func TestS09Laundering(t *testing.T) {
 	}
 }
 
+// TestServerLendsItsLog: a client that follows the document's log learns where it stands in it.
+func TestServerLendsItsLog(t *testing.T) {
+	_, url := serve(t, nil)
+	f := &providers.Follower{}
+	p := join(t, url, peerOptions{token: "a", options: providers.Options{Follow: f}, plain: true}).synced()
+	p.insert("x")
+	p.saved()
+	p.leave()
+	if n, _ := f.Number(); n == 0 {
+		t.Error("no number")
+	}
+}
+
 // TestScenario22Restart has a server vanish under many clients and come back: each resumes by its clock, and no state is encoded.
 func TestScenario22Restart(t *testing.T) {
 	const clients = 60

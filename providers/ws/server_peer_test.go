@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed1312cc15/weft/crdt"
 	"github.com/seed1312cc15/weft/providers"
 	"github.com/seed1312cc15/weft/providers/mem"
 	"github.com/seed1312cc15/weft/providers/ws"
@@ -87,6 +88,25 @@ func TestPeerComesBack(t *testing.T) {
 	<-urls
 	urls <- farURL
 	equal(t, a, join(t, farURL, peerOptions{token: "b"}).synced())
+}
+
+// TestPeerKeepsTheQuota: what another server brings counts as what clients bring does.
+func TestPeerKeepsTheQuota(t *testing.T) {
+	small, _ := serve(t, func(o *ws.ServerOptions) { o.Limits.DocumentBytes, o.Runtime.Kinds = 1000, crdt.Kinds() })
+	_, url := serve(t, func(o *ws.ServerOptions) { o.Authorize = withServers })
+	refused := make(chan providers.Code, 1)
+	link(t, small, url, &ws.PeerOptions{OnRefused: func(_ string, err *providers.RefusedError) { refused <- err.Code }})
+	p := join(t, url, peerOptions{token: "a"}).synced()
+	p.insert(random(5000))
+	p.saved()
+	select {
+	case code := <-refused:
+		if code != providers.CodeQuota {
+			t.Error(code)
+		}
+	case <-time.After(patience):
+		t.Error("a document grows beyond its quota over a link")
+	}
 }
 
 func TestPeerIsRefused(t *testing.T) {
