@@ -405,6 +405,24 @@ func TestEphemeral(t *testing.T) {
 	}
 }
 
+// TestAnswersAreBounded: a peer asks and asks, and does not read the answers.
+func TestAnswersAreBounded(t *testing.T) {
+	m, err := providers.NewMux(&providers.MuxOptions{Acceptor: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Tick(time.Unix(1e9, 0))
+	m.Receive(frame(t, 1, 0, 1, 1, map[int]int{}))
+	m.Admit()
+	for i := range 1000 {
+		m.Receive(frame(t, 5, 2*i+1, []byte{}, map[int]int{})) // a document without a name
+	}
+	var ended *providers.EndedError
+	if !errors.As(m.Err(), &ended) || ended.Code != providers.CodeRate {
+		t.Error(m.Err())
+	}
+}
+
 // TestPresenceStandsForMinutes: a peer may say that a value stands for ever.
 func TestPresenceStandsForMinutes(t *testing.T) {
 	b, now := newNode(t, 2, runtime.Options{}), time.Unix(1e9, 0)
