@@ -86,3 +86,49 @@ func TestPlaceNamedAsElement(t *testing.T) {
 		})
 	}
 }
+
+// TestRestoreKnowsNoLimits loads what a store holds, though limits were lowered or edits have gone beyond what a state may list.
+func TestRestoreKnowsNoLimits(t *testing.T) {
+	a, of := newSequences(t, 1)
+	b, ofB := newSequences(t, 2)
+	for _, x := range []struct {
+		rt *runtime.Runtime
+		l  crdt.List[int]
+	}{{a, of.list}, {b, ofB.list}} {
+		if err := x.rt.Transact(func(tx runtime.Tx) error { return x.l.Insert(tx, 0, make([]int, 2000)...) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	messages, err := a.MessagesSince(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Receive(messages[0]); err != nil {
+		t.Fatal(err)
+	}
+	state, err := b.Save(runtime.Compressed(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		limits runtime.Limits
+		update []byte
+	}{
+		"message bytes": {runtime.Limits{MessageBytes: 20}, messages[0]},
+		"state bytes":   {runtime.Limits{StateBytes: 20}, state},
+		"decoded bytes": {runtime.Limits{DecodedBytes: 20}, state},
+		"places":        {runtime.Limits{Places: 60}, state},
+		"replicas":      {runtime.Limits{Replicas: 1}, state},
+	} {
+		rt, err := runtime.New(&runtime.Options{Kinds: crdt.SequenceKinds(), Limits: c.limits})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := rt.Receive(c.update); !errors.Is(err, runtime.ErrLimit) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := rt.Receive(c.update, runtime.Restore()); err != nil {
+			t.Errorf("%s, restored: %v", name, err)
+		}
+	}
+}
