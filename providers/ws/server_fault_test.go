@@ -317,6 +317,24 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
+// TestCodesOfPeersAreBounded: each code that a peer may make up would be a line of metrics.
+func TestCodesOfPeersAreBounded(t *testing.T) {
+	s, url := serve(t, nil)
+	for code := range 100 {
+		dialRaw(t, url).frame(2, 0, 10_000+code, "")
+	}
+	eventually(t, "all have ended", func() bool {
+		n := int64(0)
+		for _, k := range s.Stats().Ends {
+			n += k
+		}
+		return n == 100
+	})
+	if n := len(s.Stats().Ends); n > 65 {
+		t.Errorf("%d codes", n)
+	}
+}
+
 func TestCloseIsQuickAndKeepsAll(t *testing.T) {
 	store := mem.NewStore()
 	s, url := serve(t, func(o *ws.ServerOptions) { o.Store = store })
