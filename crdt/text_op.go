@@ -2,6 +2,7 @@ package crdt
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"unicode/utf8"
@@ -295,6 +296,9 @@ func (st *textState) checkRange(op string, i, n int) error {
 func (st *textState) localError(op string, i, n int, err error) error {
 	if rangeErr := st.checkRange(op, i, n); rangeErr != nil {
 		return rangeErr
+	}
+	if errors.Is(err, sequence.ErrFull) {
+		err = fmt.Errorf("%w: a text holds 2^31-1 code points and 4 GiB, deleted ones included", runtime.ErrLimit)
 	}
 	return fmt.Errorf("%s: %w", op, err)
 }

@@ -12,6 +12,10 @@ func (r *Runtime) Check() error {
 	if r.broken != nil {
 		return r.broken
 	}
+	return r.checkAll()
+}
+
+func (r *Runtime) checkAll() error {
 	for _, f := range []func() error{r.checkClock, r.checkHeads, r.checkWaiting, r.checkHistory, r.checkNodes, r.checkRest} {
 		if err := f(); err != nil {
 			return fmt.Errorf("%w: %w", ErrInternal, inner{err})

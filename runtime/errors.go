@@ -98,7 +98,14 @@ type LimitError struct {
 }
 
 func (e *LimitError) Error() string {
-	return fmt.Sprintf("runtime: limit %s: %d is over %d", e.Name, e.Got, e.Max)
+	why := fmt.Sprintf("runtime: limit %s: %d is over %d", e.Name, e.Got, e.Max)
+	switch e.Name {
+	case "MessageBytes", "MessageDots", "MessageOps":
+		return why + ": make it several transactions, or raise Options.Limits everywhere"
+	case "Depth", "Seq", "compression ratio": // for everybody
+		return why
+	}
+	return why + ": if that is meant, raise Options.Limits"
 }
 
 func (e *LimitError) Unwrap() error { return ErrLimit }

@@ -286,7 +286,7 @@ func (r *Runtime) applyRevealed(n *Node, op opaqueOp, ours []uint64) error {
 		r.makeOpaque(n, op.dot, ours)
 		n.ownOpaque().keep(r, op)
 	default:
-		return fmt.Errorf("%w: %w", ErrInternal, inner{err})
+		return internal(err)
 	}
 	ours[op.dot.Rep] = op.dot.Seq + op.dots
 	return nil

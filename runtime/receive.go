@@ -102,8 +102,10 @@ func (r *Runtime) Load(data []byte, opts ...TxOption) error {
 }
 
 func (r *Runtime) receive(data []byte, origin any) (res Result, own bool, err error) {
+	data = private(data)
 	defer func() {
 		r.letGo()
+		forget(data)
 		own = r.events.claim()
 		r.unlock()
 	}()
@@ -122,6 +124,7 @@ func (r *Runtime) receive(data []byte, origin any) (res Result, own bool, err er
 	default:
 		res, err = r.receiveState(data, origin)
 	}
+	r.verify()
 	return res, false, err
 }
 
@@ -395,6 +398,9 @@ func (r *Runtime) apply(m *message, origin any) (err error) {
 		r.rollback()
 		if v != nil {
 			err = &PanicError{"applying a message", v}
+			if checked {
+				panic(err)
+			}
 		}
 	}()
 	reps, ends := m.reps, append(r.dec.ends[:0], m.end())
@@ -406,7 +412,7 @@ func (r *Runtime) apply(m *message, origin any) (err error) {
 	if err := r.applyOps(m, reps, ends); errors.Is(err, ErrLimit) || errors.Is(err, ErrNewerOp) {
 		return err
 	} else if err != nil {
-		return fmt.Errorf("%w: %w", ErrInternal, inner{err})
+		return internal(err)
 	}
 	if r.document == uuid.Nil && m.document != uuid.Nil {
 		r.setDocument(m.document)

@@ -146,6 +146,9 @@ func (l *loader) merge(news bool) (err error) {
 		r.forgetReplicas(l.known)
 		if v != nil {
 			err = &PanicError{"merging a state", v}
+			if checked {
+				panic(err)
+			}
 		}
 	}()
 	if news {
@@ -507,7 +510,7 @@ func (r *Runtime) mergeSection(n *Node, p opaquePart, ours []uint64) error {
 		if errors.Is(err, ErrVersion) {
 			return fmt.Errorf("runtime: object %s: %w", n, inner{err}) // it holds something of a newer version, such as a kind
 		}
-		return fmt.Errorf("%w: object %s: %w", ErrInternal, n, inner{err})
+		return internal(fmt.Errorf("object %s: %w", n, inner{err}))
 	}
 	return nil
 }

@@ -72,6 +72,9 @@ func (r *Runtime) Transact(fn func(Tx) error, opts ...TxOption) (err error) {
 		case r.tx.committing:
 			err = r.commitFailed(recover())
 			r.drain(r.endLocal())
+			if checked {
+				panic(err)
+			}
 		default:
 			// A panic is on its way up (or the goroutine is ending).
 			r.rollback()
@@ -118,6 +121,7 @@ func (r *Runtime) locked(fn func(Tx) error, opts []TxOption) error {
 	if err != nil {
 		r.rollback()
 	}
+	r.verify()
 	return err
 }
 

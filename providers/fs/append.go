@@ -20,7 +20,11 @@ func (s *Store) Append(ctx context.Context, records []providers.Record) ([]uint6
 	if len(records) == 0 {
 		return nil, nil
 	}
-	entries := make([]entry, len(records))
+	var few [1]entry // nearly always enough, and no garbage
+	entries := few[:]
+	if len(records) > len(few) {
+		entries = make([]entry, len(records))
+	}
 	size := 0
 	for i := range records {
 		r := &records[i]
@@ -52,6 +56,7 @@ func (s *Store) Append(ctx context.Context, records []providers.Record) ([]uint6
 // entry is one record on its way into the log.
 type entry struct {
 	document string
+	doc      *document // in the index; nil: not looked up, or none yet
 	name     uint32
 	position uint64
 	value    []byte // an envelope without its checksum, which needs the position

@@ -221,12 +221,17 @@ func (s *Store) commit(b *batch, last uint64) error {
 	}
 	state := s.state
 	s.state.last = last
+	var meanwhile sync.WaitGroup
 	err := s.transact(func(tx *bolt.Tx) error {
-		if b.change == nil {
-			return s.putRecords(tx, b)
+		if b.change != nil {
+			return b.change.write(tx)
 		}
-		return b.change.write(tx)
+		if len(b.entries) >= manyEntries {
+			meanwhile.Go(func() { s.find(b.entries) })
+		}
+		return s.putRecords(tx, b)
 	})
+	meanwhile.Wait()
 	if err != nil {
 		s.state.totals = state.totals
 		return err
@@ -235,12 +240,29 @@ func (s *Store) commit(b *batch, last uint64) error {
 	defer s.mu.Unlock()
 	if b.change == nil {
 		for i := range b.entries {
-			s.mu.doc(b.entries[i].document).add(b.entries[i].position)
+			e := &b.entries[i]
+			if e.doc == nil {
+				e.doc = s.mu.doc(e.document)
+			}
+			e.doc.add(e.position)
 		}
 	} else if b.change.apply != nil {
 		b.change.apply()
 	}
 	return nil
+}
+
+// manyEntries is from how many on the documents of a batch are looked up beside writing it.
+const manyEntries = 32
+
+// find looks up the documents of a batch, those that there are. All who wait for the batch wait for this too, so it is done
+// while the batch is written; nobody but the committer, which waits, changes the index.
+func (s *Store) find(entries []entry) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for i := range entries {
+		entries[i].doc = s.mu.docs[entries[i].document]
+	}
 }
 
 func (s *Store) putRecords(tx *bolt.Tx, b *batch) error {

@@ -1,0 +1,5 @@
+//go:build check
+
+package runtime
+
+const checked = true
