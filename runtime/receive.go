@@ -82,6 +82,10 @@ func (r *Runtime) Receive(data []byte, opts ...TxOption) (Result, error) {
 	if err := r.lock(); err != nil {
 		return Result{}, err
 	}
+	if checked {
+		data = bytes.Clone(data)
+		defer forget(data)
+	}
 	o := optionsOf(opts)
 	r.restoring, r.firstHop = o.restore, o.firstHop
 	res, own, err := r.receive(data, o.origin)
@@ -102,10 +106,8 @@ func (r *Runtime) Load(data []byte, opts ...TxOption) error {
 }
 
 func (r *Runtime) receive(data []byte, origin any) (res Result, own bool, err error) {
-	data = private(data)
 	defer func() {
 		r.letGo()
-		forget(data)
 		own = r.events.claim()
 		r.unlock()
 	}()
