@@ -277,9 +277,10 @@ func (r *Runtime) lacks(m *message, have uint64) (vclock.Dot, bool) {
 	return vclock.Dot{}, false
 }
 
-// blame refuses the sender of a message, unless who brought it answers for it.
+// blame refuses the sender of a message, unless who brought it answers for it. A store does not say who brought what waits
+// in it: with a message under another's dots anybody could close the document, of which more is stored.
 func (r *Runtime) blame(rep Rep, woken *waitingMessage, d vclock.Dot, err error) error {
-	if !answers(r, woken) {
+	if !answers(r, woken) && !r.restoring && (woken == nil || !woken.restored) {
 		r.refuse(rep, d, err)
 	}
 	return err
