@@ -1,9 +1,6 @@
 package runtime
 
-import (
-	"bytes"
-	"fmt"
-)
+import "fmt"
 
 // In builds with the tag check a program finds its faults, and this package's, where they happen: after each transaction and
 // update of a small document all invariants are checked, what is broken panics instead of being an ErrInternal, and what was
@@ -31,18 +28,9 @@ func internal(err error) error {
 	return err
 }
 
-// private returns what a caller lends: for Receive, which keeps no reference to it, and forget, which shows if it does.
-func private(data []byte) []byte {
-	if checked {
-		return bytes.Clone(data)
-	}
-	return data
-}
-
+// forget overwrites what was received, or rather a copy: an object that keeps a part of it shows.
 func forget(data []byte) {
-	if checked {
-		for i := range data {
-			data[i] = 0xdb
-		}
+	for i := range data {
+		data[i] = 0xdb
 	}
 }

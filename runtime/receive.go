@@ -82,6 +82,10 @@ func (r *Runtime) Receive(data []byte, opts ...TxOption) (Result, error) {
 	if err := r.lock(); err != nil {
 		return Result{}, err
 	}
+	if checked {
+		data = bytes.Clone(data)
+		defer forget(data)
+	}
 	o := optionsOf(opts)
 	r.restoring, r.firstHop = o.restore, o.firstHop
 	res, own, err := r.receive(data, o.origin)
@@ -102,10 +106,8 @@ func (r *Runtime) Load(data []byte, opts ...TxOption) error {
 }
 
 func (r *Runtime) receive(data []byte, origin any) (res Result, own bool, err error) {
-	data = private(data)
 	defer func() {
 		r.letGo()
-		forget(data)
 		own = r.events.claim()
 		r.unlock()
 	}()
@@ -275,9 +277,10 @@ func (r *Runtime) lacks(m *message, have uint64) (vclock.Dot, bool) {
 	return vclock.Dot{}, false
 }
 
-// blame refuses the sender of a message, unless who brought it answers for it.
+// blame refuses the sender of a message, unless who brought it answers for it. A store does not say who brought what waits
+// in it: with a message under another's dots anybody could close the document, of which more is stored.
 func (r *Runtime) blame(rep Rep, woken *waitingMessage, d vclock.Dot, err error) error {
-	if !answers(r, woken) {
+	if !answers(r, woken) && !r.restoring && (woken == nil || !woken.restored) {
 		r.refuse(rep, d, err)
 	}
 	return err

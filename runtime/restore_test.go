@@ -131,3 +131,35 @@ func TestRestoreOfEquivocation(t *testing.T) {
 		t.Errorf("changes %v", *changes)
 	}
 }
+
+// A message that waits in a stored state and contradicts what is stored behind it, or what comes later, is dropped: its sender
+// is not refused for it. Anybody may have brought it.
+func TestRestoreOfAForgedMessageThatWaits(t *testing.T) {
+	victim, forger := open(t, 2), open(t, 2)
+	forger.add("x")
+	forged := forger.add("forged")
+	first, second := victim.add("1", "2", "3"), victim.add("4")
+	store := open(t, 9)
+	store.take(forged)
+	if store.Waiting() != 1 {
+		t.Fatalf("%d wait", store.Waiting())
+	}
+	snapshot := store.save()
+	for name, options := range map[string][]runtime.TxOption{
+		"stored": {runtime.Restore()}, "at the first hop": {runtime.FirstHop()}, "from others": nil,
+	} {
+		d, _ := lent(t)
+		if _, err := d.Receive(snapshot, runtime.Restore()); err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range [][]byte{first, second} {
+			if _, err := d.Receive(m, options...); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if d.check(); d.Waiting() != 0 || len(d.problems) != 1 {
+			t.Errorf("%s: %d wait, problems %v", name, d.Waiting(), d.problems)
+		}
+		same(t, victim, d)
+	}
+}
