@@ -236,7 +236,7 @@ var core = []mutant{
 	},
 	{
 		name: "forged-name-is-blamed", file: "runtime/receive.go",
-		find: "if !answers(r, woken) {", put: "if answers(r, woken) || !answers(r, woken) {",
+		find: "if !answers(r, woken) && !r.restoring", put: "if (answers(r, woken) || !answers(r, woken)) && !r.restoring",
 		breaks: "at a server, the writer that a forged transaction names is silenced",
 		pkg:    "runtime", test: "TestFirstHop",
 	},
