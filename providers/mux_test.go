@@ -431,7 +431,7 @@ func TestPresenceStandsForMinutes(t *testing.T) {
 		t.Fatal(err)
 	}
 	w, id := unruly(t, b, &providers.Options{Ephemeral: e}), replicaID(3)
-	w.say(t, frame(t, 20, 1, [][]any{{id[:], 1, 1 << 40, []byte("for ever"), nil}}))
+	w.say(t, frame(t, 20, 1, [][]any{{id[:], 1, uint64(1) << 40, []byte("for ever"), nil}}))
 	if len(e.Values()) != 1 {
 		t.Fatal(e.Values())
 	}
