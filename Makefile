@@ -42,7 +42,7 @@ profile:
 	cd bench && $(GO) run ./profile -o ../cmd/weft/default.pgo ../bin/profile/*.prof
 
 bench:
-	$(GO) test -pgo=off -run '^$$' -bench '$(BENCH)' -benchmem ./...
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
 # Weft and the libraries beside it, measured in one run; bench/README.md tells more. What cannot be installed is left out.
 # BENCHFLAGS=-resume goes on with a run that was interrupted.

@@ -241,6 +241,18 @@ var core = []mutant{
 		pkg:    "runtime", test: "TestFirstHop",
 	},
 	{
+		name: "stored-forgery-is-blamed", file: "runtime/receive.go",
+		find: "(woken == nil || !woken.restored)", put: "true",
+		breaks: "a forged message that waits in a stored state silences the writer that it names, whose work is stored behind it",
+		pkg:    "runtime", test: "TestRestoreOfAForgedMessageThatWaits",
+	},
+	{
+		name: "panic-ends-events", file: "runtime/transact.go",
+		find: "r.events.postpone()", put: "_ = r",
+		breaks: "after a transaction that took a new replica ID and panicked nobody hears of anything",
+		pkg:    "runtime", test: "TestPanicAfterReplicaChange",
+	},
+	{
 		name: "anybody-closes-objects", file: "runtime/receive.go",
 		find: "if r.answers {", put: "if false {",
 		breaks: "at a server, an operation code that somebody made up closes an object to all",

@@ -172,6 +172,12 @@ var links = []mutant{
 		pkg:    "providers/fs", test: "TestStoreEveryBit",
 	},
 	{
+		name: "records-of-another-document", file: "providers/fs/commit.go",
+		find: "entries[i].doc = s.mu.docs[entries[i].document]", put: "entries[i].doc = s.mu.docs[entries[0].document]",
+		breaks: "a batch of many documents is found under the first of them",
+		pkg:    "providers/fs", test: "TestStore",
+	},
+	{
 		name: "meta-pages-of-two-sizes", file: "providers/fs/tree.go",
 		find: "if valid && second.pageSize != size {", put: "if false {",
 		breaks: "a store whose meta pages contradict each other is handed to what would stumble over it",

@@ -36,6 +36,7 @@ func TestStore(t *testing.T, open Open) {
 		run  func(t *testing.T, b Backend)
 	}{
 		{"1 append and load", storeAppend},
+		{"1 many documents in one call", storeManyAtOnce},
 		{"2 positions", storePositions},
 		{"2 many writers", storeWriters},
 		{"3 snapshots", storeSnapshots},
@@ -114,6 +115,33 @@ func storeAppend(t *testing.T, b Backend) {
 	if got := contents(load(t, b.Store(), "a")); len(got) != 3 {
 		t.Errorf("part of a refused batch is there: %.100q", got)
 	}
+}
+
+// storeManyAtOnce appends to documents that are there and to new ones, hundreds of records a call.
+func storeManyAtOnce(t *testing.T, b Backend) {
+	want := make(map[string][]string)
+	check := func(when string) {
+		t.Helper()
+		for name, data := range want {
+			if got := contents(load(t, b.Store(), name)); !slices.Equal(got, data) {
+				t.Errorf("%s: %s holds %.200q, want %.200q", when, name, got, data)
+			}
+		}
+	}
+	for call := range 3 {
+		var records []providers.Record
+		for i := range 300 {
+			name, data := fmt.Sprint("doc", i*i%(3+4*call)), fmt.Sprint(call, "-", i)
+			records = append(records, providers.Record{Document: name, Data: []byte(data)})
+			want[name] = append(want[name], data)
+		}
+		if _, err := b.Store().Append(t.Context(), records); err != nil {
+			t.Fatal(err)
+		}
+		check(fmt.Sprint("call ", call))
+	}
+	b.Crash(t)
+	check("after a crash")
 }
 
 func storePositions(t *testing.T, b Backend) {
